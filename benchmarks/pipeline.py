@@ -7,8 +7,9 @@
 
 One core, its own time. Simulated people (``simulation``), with and without the lifter. ``best``: the median over the
 warm sets of each set's fastest turn, as what disturbs only adds; ``median`` over all turns; ``cold``: a process's first
-set, its pipeline made. The machine's speed changes within a minute: of two commits each case runs in turns.
-``calls``: of Python and C functions in a warm set, the median, by stage.
+set, its pipeline made; ``worst``: the slowest set, of its fastest turns (`--only 12x200`: a crowd in every camera). The
+machine's speed changes within a minute: of two commits each case runs in turns. ``calls``: of Python and C functions in
+a warm set, the median, by stage.
 
 ``--images``: JPEG images of both demos' four cameras at 30 Hz, decoded, detected and fused as the node does it, by each
 profile of a CPU; then the ratio is of sets per second.
@@ -129,7 +130,8 @@ def measure(roots: Mapping[str, Path], sets: Path, lifter: bool, turns: int) -> 
         calls = {f'calls {stage}': float(np.median([c.get(stage, 0) for c in counts])) for stage in counts[-1]}
         found[name] = {
             'best': round(best, 3), 'median': round(float(np.median(warm)), 3), 'cold': round(spent[name][0][0], 3),
-            'cold/best': round(spent[name][0][0] / best, 2), 'calls': round(sum(calls.values())), **calls,
+            'cold/best': round(spent[name][0][0] / best, 2), 'worst': round(float(np.min(spent[name], 0).max()), 3),
+            'calls': round(sum(calls.values())), **calls,
         }
     return found
 
@@ -166,7 +168,7 @@ def main() -> None:
     parser.add_argument('--against', metavar='REV', help='measure a commit too, in turns, and print the ratio')
     parser.add_argument('--turns', type=int, default=5, help='runs of each case')
     parser.add_argument('--images', action='store_true', help='whole sets of images of the demos')
-    parser.add_argument('--only', metavar='CxP', default='', help='this size alone, as 12x8')
+    parser.add_argument('--only', metavar='CxP', nargs='*', default=(), help='these sizes alone, as 12x8 12x200')
     arguments = parser.parse_args()
     use_one_thread()
     roots = {'this': ROOT}
@@ -179,10 +181,10 @@ def main() -> None:
         write_json(OUT / 'live.json', report)
     if arguments.images:
         return
-    for cameras, people in SIZES:
-        size = f'{cameras}x{people}'
-        for lifter in (True, False) if arguments.only in ('', size) else ():
-            case = f'{size}, lifter {"on" if lifter else "off"}'
+    only = [tuple(map(int, size.split('x'))) for size in arguments.only]
+    for cameras, people in only or SIZES:
+        for lifter in (True, False):
+            case = f'{cameras}x{people}, lifter {"on" if lifter else "off"}'
             found = measure(roots, store(cameras, people), lifter, arguments.turns)
             report[case] = found
             rows = dict(found)

@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument('--cold', action='store_true', help='start this tree once with no compiled code first')
     given = parser.parse_args()
     roots: Mapping[str, Path] = {'this': ROOT, **({given.against: tree_of(given.against)} if given.against else {})}
-    rig, sets = load(store(given.cameras, given.people))
+    rig, sets, _ = load(store(given.cameras, given.people))
     report: dict[str, object] = provenance('python benchmarks/live/node.py')
     found: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
     with tempfile.TemporaryDirectory() as folder, Cameras(rig, sets, given.rate_hz) as cameras:

@@ -127,7 +127,7 @@ def cost(_: Inputs, __: float) -> dict[str, Any]:
     """Return ms of a set."""
     tables = {}
     for cameras, people in SIZES:
-        rig, sets = load(store(cameras, people))
+        rig, sets, _ = load(store(cameras, people))
         spent: dict[str, list[list[float]]] = {way: [] for way in WAYS}
         for _turn in range(4):
             for way, config in WAYS.items():

@@ -19,7 +19,6 @@ from .kernels.views import (
     DetectionArrays,
     apply_noise,
     fill_detections,
-    find_in_image,
     gather_keypoints,
     see_joints,
     weigh_keypoints,
@@ -65,12 +64,6 @@ class Cameras:
         given, dt_s = (xyz, np.zeros(len(self))) if velocity is None else (np.ascontiguousarray(velocity), self.dt_s)
         see_joints(np.ascontiguousarray(self.cam_from_world), dt_s, xyz, given, local)
         return local
-
-    def in_image(self, local: FloatArray) -> BoolArray:
-        """Return (C, B, J) whether joints (C, B, J, 3) of ``see`` lie in front of the camera and in its image."""
-        inside = np.empty(local.shape[:-1], np.bool_)
-        find_in_image(local, self.bounds, inside)
-        return inside
 
 
 @dataclass(frozen=True, slots=True, eq=False)

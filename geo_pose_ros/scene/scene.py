@@ -268,8 +268,9 @@ class Scene:
         cameras, tracks = observation.cameras, self._tracks
         if not find_newcomers(measured, tracks).any():
             return measured
-        in_image = cameras.in_image(cameras.see(tracks.predicted(), tracks.filter.velocity)).mean(2) > 0.5
-        left = find_left_behind(measured, tracks, in_image[cameras.present].sum(0), dt_s)
+        local = cameras.see(tracks.predicted(), tracks.filter.velocity)
+        in_sight, _ = find_missing_views(local, cameras, np.full((len(tracks), len(cameras)), -1), 0.0)
+        left = find_left_behind(measured, tracks, in_sight.sum(1), dt_s)
         tracks.leave(left)
         return measured.select(~gather(left, measured.tracks, False))
 

@@ -135,25 +135,6 @@ def test_views_that_disagree_for_another_reason_are_left_alone():
     assert np.linalg.norm(found.solution.xyz - truth, axis=-1).max() < 0.05
 
 
-def weights_of(noise: Noise) -> np.ndarray:
-    xn = np.zeros((3, 1, 2, 2))
-    xn[0, 0, 1] = (0.0, 0.5)
-    xn[1, 0, 1] = (0.25, 0.1)
-    xn[2] = np.nan
-    confidence = np.array([1.0, 0.5, 0.0])[:, None, None] * np.ones((3, 1, 2))
-    focal_px = np.full(3, 1200.0)
-    return noise.applied(BodyViews(xn, confidence).weights(focal_px, 4.0), focal_px)[:, 0]
-
-
-def test_weights_follow_the_size_in_the_image_and_the_noise_of_each_camera():
-    np.testing.assert_allclose(weights_of(noise_of(3)), [[0.25, 0.25], [0.25, 0.25], [0.0, 0.0]])
-    scaled = weights_of(Noise(5.0, np.array([1.0, 2.0, 1.0]), np.zeros(3)))
-    np.testing.assert_allclose(scaled, [[0.25, 0.25], [0.125, 0.125], [0.0, 0.0]])
-    # 4 px of its own and 3 px shared are 5 px.
-    shared = weights_of(Noise(1.0, np.ones(3), np.full(3, 3.0 / 1200.0)))
-    np.testing.assert_allclose(shared[:2], 0.2)
-
-
 def test_a_noisy_camera_counts_less_and_the_covariance_follows_the_level():
     P, focal, xn, confidence, truth = scene(noise_px=0.0)
     off = xn.copy()

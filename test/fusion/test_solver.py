@@ -289,21 +289,6 @@ def test_arrays_that_do_not_agree_are_refused(change, message):
         solve(**arguments)
 
 
-def test_views_at_their_own_instants_give_the_joint_at_the_sets():
-    """Each of three cameras looked at another instant; the joints move at up to 3 m/s."""
-    cams, truth = ring(3), crowd(2)
-    velocity = np.random.default_rng(8).uniform(-3.0, 3.0, truth.shape)
-    displacement = np.array([-0.02, 0.0, 0.03])[:, None, None, None] * velocity
-    xn = np.stack([observe(cams[c : c + 1], truth + displacement[c])[0][0] for c in range(3)])
-    _, weights = observe(cams, truth)
-    found = run(cams, xn, weights, displacement=displacement)
-    np.testing.assert_allclose(found.xyz, truth, atol=1e-6)
-    np.testing.assert_allclose(found.residual_px, 0.0, atol=1e-3)
-    assert np.nanmax(np.abs(run(cams, xn, weights).xyz - truth)) > 0.02
-    with_lifter = run(cams, xn, weights, lift(cams, truth), displacement=displacement)
-    np.testing.assert_allclose(with_lifter.xyz, truth, atol=1e-5)
-
-
 @pytest.mark.parametrize('lifted', [False, True])
 @pytest.mark.parametrize('cameras', [3, 6])
 def test_what_all_joints_of_a_view_share_is_in_the_covariance(cameras, lifted):
@@ -324,20 +309,6 @@ def test_what_all_joints_of_a_view_share_is_in_the_covariance(cameras, lifted):
     # Most of the variance is what views share, so that little of it is new in every set.
     assert np.trace(found.random_covariance, axis1=-2, axis2=-1).mean() < 0.4 * np.trace(
         found.covariance, axis1=-2, axis2=-1).mean()
-
-
-def test_the_level_of_noise_scales_what_comes_from_the_keypoints_only():
-    cams, truth = ring(3), crowd(1)
-    xn, weights = observe(cams, truth)
-    once, twice = (run(cams, xn, weights, level=level) for level in (1.0, 2.0))
-    np.testing.assert_allclose(twice.xyz, once.xyz, atol=1e-12)
-    np.testing.assert_allclose(twice.covariance, 4.0 * once.covariance)
-    np.testing.assert_allclose(once.random_covariance, once.covariance)
-    lifted = lift(cams, truth, sigma_m=0.05)
-    once, twice = (run(cams, xn, weights, lifted, level=level) for level in (1.0, 2.0))
-    np.testing.assert_allclose(twice.random_covariance, 4.0 * once.random_covariance)
-    systematic = once.covariance - once.random_covariance
-    np.testing.assert_allclose(twice.covariance - twice.random_covariance, systematic, atol=1e-12)
 
 
 def test_the_distance_of_a_body_that_one_view_sees_comes_from_its_prediction():
@@ -378,16 +349,3 @@ def test_a_joint_whose_views_contradict_each_other_is_doubted():
     before = run(cams, xn, weights).covariance[0, 13]
     xn[3, 0, 13, 0] += 0.3 / depth
     assert np.trace(run(cams, xn, weights).covariance[0, 13]) < 4.0 * np.trace(before)
-
-
-@pytest.mark.parametrize('shared', [0.0, np.array([0.004, 0.001, 0.008])])
-@pytest.mark.parametrize('lifted', [False, True])
-def test_what_is_random_is_a_part_of_the_covariance(lifted, shared):
-    cams, truth = ring(3), crowd(2)
-    xn, weights = observe(cams, truth, noise_px=SIGMA_PX)
-    xn[1:, 0, 13] = np.nan
-    found = run(cams, xn, weights, lift(cams, truth, 0.03) if lifted else None, shared=shared)
-    known = np.isfinite(found.xyz[..., 0])
-    rest = np.linalg.eigvalsh((found.covariance - found.random_covariance)[known])
-    assert rest.min() > -1e-9
-    assert np.linalg.eigvalsh(found.random_covariance[known]).min() > -1e-12

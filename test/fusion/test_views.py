@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.errors import ShapeError
+from geo_pose_ros.fusion.kernels.views import lies_in_image
 from geo_pose_ros.fusion.views import Cameras, Detections
 
 from .people import crowd, observe, ring
@@ -32,8 +33,8 @@ def test_the_picture_ends_at_its_bounds_and_at_the_camera():
         [[[1.0, 0.0, 2.0], [1.01, 0.0, 2.0], [0.0, -0.8, 2.0], [0.0, -0.81, 2.0], [0.0, 0.0, -2.0], [0.0, 0.0, 0.05],
           [np.nan] * 3]]
     )
-    inside = AHEAD.in_image(AHEAD.see(points))
-    assert inside[0, 0].tolist() == [True, False, True, False, False, False, False]
+    inside = [lies_in_image(AHEAD.bounds[0], *point) for point in points[0]]
+    assert inside == [True, False, True, False, False, False, False]
 
 
 def test_detections_of_all_cameras_are_joined_and_gathered_back():
@@ -49,17 +50,6 @@ def test_detections_of_all_cameras_are_joined_and_gathered_back():
     np.testing.assert_array_equal(xn[2, 0], d.xn[4])
     assert np.isnan(xn[1]).all() and np.isnan(xn[:, 1]).all()
     assert (confidence[[0, 2], 0] == 1.0).all() and not confidence[1].any() and not confidence[:, 1].any()
-
-
-def test_keypoints_without_confidence_or_place_are_not_seen():
-    xn = np.arange(16.0).reshape(1, 8, 2)
-    xn[0, 1, 0] = np.nan
-    confidence = np.full((1, 8), 0.5)
-    confidence[0, 2] = 0.0
-    d = Detections.of([xn], [confidence])
-    assert d.seen[0].tolist() == [True, False, False] + [True] * 5
-    assert not d.xn[0, 1:3].any() and not d.confidence[0, 1:3].any()
-    np.testing.assert_allclose(d.centre[0], np.delete(xn[0], [1, 2], 0).mean(0))
 
 
 def test_selected_detections_keep_their_cameras():

@@ -101,19 +101,6 @@ def test_a_stray_measurement_moves_the_joint_little_and_is_not_followed():
     assert np.linalg.norm(found) < 0.02
 
 
-def test_a_missing_joint_is_predicted_and_grows_uncertain():
-    joint_filter = started(2)
-    for k in range(30):
-        step(joint_filter, np.array([[[0.1 * k, 0, 0], [0, 0, 1.0]]]))
-    half, spread = np.array([[[np.nan] * 3, [0, 0, 1.0]]]), [joint_filter.covariance[0, 0].trace()]
-    for k in range(30, 36):
-        found = step(joint_filter, half)
-        assert found[0, 0, 0] == pytest.approx(0.1 * k, abs=0.03)
-        spread.append(joint_filter.covariance[0, 0].trace())
-    assert (np.diff(spread) > 0.0).all()
-    np.testing.assert_allclose(joint_filter.age_s, [[6 * DT_S, 0.0]])
-
-
 def test_it_stays_stable_over_hours_of_uneven_covariances():
     rng = np.random.default_rng(7)
     joint_filter = started(8)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compiled import Bool2D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
+from ...compiled import Bool2D, Float1D, Float2D, Float3D, Float4D, Int1D, Int2D, helper, kernel
 from ...geometry.kernels import Lenses, ideal_point
 from .equations import NEAR_M
 
@@ -109,13 +109,6 @@ def lies_in_image(bounds: Float1D, x: float, y: float, z: float) -> bool:
     """Return whether a point (x, y, z) m lies before its camera and within the image's ``bounds`` (4,) at z = 1."""
     across, up = bounds[0] * z <= x and x <= bounds[2] * z, bounds[1] * z <= y and y <= bounds[3] * z
     return bool(z > NEAR_M and across and up)
-
-
-@kernel('inside')
-def find_in_image(local: Float4D, bounds: Float2D, inside: Bool3D) -> None:
-    """Write whether joints (C, B, J, 3) m in the cameras' frames lie in the images, whose ``bounds`` are (C, 4)."""
-    for c, b, j in np.ndindex(inside.shape):
-        inside[c, b, j] = lies_in_image(bounds[c], local[c, b, j, 0], local[c, b, j, 1], local[c, b, j, 2])
 
 
 @kernel('weights')

@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         print(words)
         task = CalibrateTask(
-            _settings(arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
+            settings_from(CalibrateConfig, arguments), arguments.from_scratch, arguments.sync, arguments.max_offset,
             _scale(arguments), arguments.keep_world,
         )
         found = calibrate_bag(bag, arguments.out, task, report=arguments.report, overwrite=arguments.overwrite)
@@ -125,16 +125,12 @@ def run(arguments: argparse.Namespace) -> None:
     print(f'{arguments.out}: {len(found.rig)} cameras: {in_words(found.rig)}')
 
 
-def _settings(arguments: argparse.Namespace) -> CalibrateConfig:
-    return settings_from(CalibrateConfig, arguments, AssistConfig, ViewConfig)
-
-
 def _run_live(arguments: argparse.Namespace) -> None:
     """Calibrate while somebody walks."""
     detector, words = choose_profile(DetectorConfig(), len(arguments.live))
     print(words)
-    view = settings_from(ViewConfig, arguments, CalibrateConfig, AssistConfig)
-    given, settings = rig_from_arguments(arguments), _settings(arguments)
+    view = settings_from(ViewConfig, arguments)
+    given, settings = rig_from_arguments(arguments), settings_from(CalibrateConfig, arguments)
     with ExitStack() as stack:
         cameras = stack.enter_context(_live_cameras(arguments.live, stack))
         finder = stack.enter_context(closing(create_detector(detector)))
@@ -146,7 +142,7 @@ def _run_live(arguments: argparse.Namespace) -> None:
         if given is None and set(first) - set(lenses) and settings.adjust.intrinsics == 'fixed':
             settings = replace(settings, adjust=replace(settings.adjust, intrinsics='focal'))
         task = CalibrateTask(settings, given is None or arguments.from_scratch, scale=_scale(arguments))
-        config = settings_from(AssistConfig, arguments, CalibrateConfig, ViewConfig)
+        config = settings_from(AssistConfig, arguments)
         with (
             serve(view) as stage, closing(Assistant(rig, task, config, arguments.out)) as assistant,
             suppress(KeyboardInterrupt),

@@ -125,6 +125,7 @@ def add_settings(parser: Parser, *kinds: type, flags: Sequence[str] = ()) -> Non
         help='list settings and rare flags; NAME: explain',
     )
     parser.kinds = kinds
+    parser.set_defaults(kinds=kinds)
 
 
 class _HelpSettings(argparse.Action):
@@ -164,18 +165,13 @@ def set_values(kind: type, pairs: Sequence[str]) -> dict[str, object]:
     return values
 
 
-def settings_from(kind: type[T], arguments: argparse.Namespace, *others: type) -> T:
-    """Return settings of ``kind`` from the flags of ``add_settings``.
-
-    Args:
-        kind: settings dataclass.
-        arguments: the parsed flags.
-        others: settings dataclasses whose settings the command has as well; theirs are left out.
+def settings_from(kind: type[T], arguments: argparse.Namespace) -> T:
+    """Return settings of ``kind`` from the flags of ``add_settings``; those of its other kinds are left out.
 
     Raises:
         ConfigError: for unknown names and values out of bounds.
     """
-    foreign = {name for other in others for s in walk(other) for name in (s.name, s.former_name)}
+    foreign = {name for other in set(arguments.kinds) - {kind} for s in walk(other) for name in (s.name, s.former_name)}
     flags = {name.removeprefix(_SETTING): value for name, value in vars(arguments).items() if name.startswith(_SETTING)}
     given = {**set_values(kind, arguments.set), **flags}
     return build(kind, {name: value for name, value in given.items() if name not in foreign})

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f'geo_pose view takes bags, or --live; received {received}.')
     if arguments.live and arguments.export:
         raise ConfigError('--export takes bags; record the topics with geo_pose record first.')
-    config = settings_from(ViewConfig, arguments, ExportConfig)
+    config = settings_from(ViewConfig, arguments)
     rig = rig_from_arguments(arguments)
     if arguments.live:
         from ..ros.tools.live_view import view_live
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         refuse_existing(arguments.export, overwrite=arguments.overwrite)
         with _recording(arguments.bags, rig) as recording:
-            size = export_page(recording, arguments.export, settings_from(ExportConfig, arguments, ViewConfig))
+            size = export_page(recording, arguments.export, settings_from(ExportConfig, arguments))
             of_rig = check_rig(recording.rig) if recording.rig is not None else ()
             # Which way is up, the people on the page show.
             found = [*find_missing(recording, BODIES), *(finding for finding in of_rig if finding.kind != 'up')]

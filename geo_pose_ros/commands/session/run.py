@@ -18,7 +18,7 @@ from ...export.formats import parse_formats
 from ...page import render
 from ...session.folder import EXPORT, REPORT
 from ...session.run import RunTask, find_task, run_task
-from ..flags import add_settings, existing, existing_or_pattern
+from ..flags import add_settings, existing, existing_or_pattern, set_values
 from ..parser import Parser
 
 EXAMPLES = (
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = {
         'calibration': arguments.calibration, 'from_scratch': arguments.from_scratch, 'stature_m': arguments.stature,
         'formats': None if arguments.to is None else parse_formats(arguments.to),
-        'settings': dict(word.partition('=')[::2] for word in arguments.set) or None,
+        'settings': set_values(ProcessConfig, arguments.set) or None,
     }
     if glob.has_magic(arguments.videos[0]) or (len(arguments.videos) > 1 and Path(arguments.videos[0]).is_dir()):
         return _run_many(arguments, given)

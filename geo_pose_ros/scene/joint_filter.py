@@ -97,13 +97,17 @@ class JointFilter(Columns):
         more = config.acceleration_noise_fast**2 - config.acceleration_noise**2
         return np.array((more * dt_s**3 / 3.0, more * dt_s**2 / 2.0, more * dt_s))
 
-    def update(self, xyz: FloatArray, noise: FloatArray, covariance: FloatArray) -> None:
+    def update(
+        self, xyz: FloatArray, noise: FloatArray, covariance: FloatArray, lone_view: BoolArray | None = None
+    ) -> None:
         """Measure the first B bodies; a joint without a state starts at its measurement.
 
         Args:
             xyz: (B, J, 3) m, NaN = not measured.
             noise: (B, J, 3, 3) m^2, the random part of ``covariance``.
             covariance: (B, J, 3, 3) m^2 of ``xyz``.
+            lone_view: (B,) whether only one camera sees the body; None: as far as the covariance shows it.
         """
+        lone_view = np.zeros(len(xyz), bool) if lone_view is None else lone_view
         xyz, noise, covariance = (np.ascontiguousarray(array) for array in (xyz, noise, covariance))
-        update_joints(self.joints, xyz, noise, covariance, self._quick())
+        update_joints(self.joints, xyz, noise, covariance, lone_view, self._quick())

@@ -212,6 +212,6 @@ class Tracks(Columns):
         self.take(np.array([*given, *others], np.int64))
         # A body that was only remembered starts anew where it is found.
         self.filter.restart(np.flatnonzero(self.lost[:bodies]))
-        self.filter.update(xyz, solution.random_covariance, covariance)
+        self.filter.update(xyz, solution.random_covariance, covariance, views == 1)
         evidence = kernels.Evidence(views, detection_rate, solution.inlier, alone)
         kernels.update_tracks(self.columns, covariance, solution.random_covariance, evidence, self.limits)

@@ -71,10 +71,10 @@ class Body:
             found[j] += P[3:, :3] @ np.linalg.solve(P[:3, :3] + R, z)
         return found
 
-    def update(self, xyz, noise, covariance) -> None:
+    def update(self, xyz, noise, covariance, lone_view=False) -> None:
         measured = np.isfinite(xyz[:, 0])
         variance = np.where(measured, np.trace(covariance, axis1=1, axis2=2), 0.0)
-        lone = np.median(variance) > 0.04 and np.sort(variance[measured])[measured.sum() // 4] > 0.01
+        lone = (lone_view or np.median(variance) > 0.04) and np.sort(variance[measured])[measured.sum() // 4] > 0.01
         if lone:
             xyz = xyz + self.root_offset(xyz[measured], self.x[measured], covariance[measured])
         else:

@@ -198,6 +198,21 @@ def test_whom_others_saw_before_stays_there_for_a_lone_view():
     np.testing.assert_allclose(step(joint_filter, seen[5] - (3.0, 0.0, 0.0), spread), seen[5] - (3.0, 0.0, 0.0))
 
 
+@pytest.mark.parametrize(('lone', 'furthest_m'), [(True, 0.2), (False, 2.0)], ids=['said', 'not said'])
+def test_who_is_seen_by_one_camera_does_not_run_away_along_its_ray(lone, furthest_m):
+    """Along the ray the measurement is the prediction, jittered: it confirms any speed that jitter once gave."""
+    rng, joint_filter, spread = np.random.default_rng(3), started(4), covariance(4, 0.09)
+    body = along_the_ray(DT_S)[0][0]
+    for _ in range(30):
+        step(joint_filter, body, covariance(4, 0.01))
+    for _ in range(60):
+        joint_filter.predict(DT_S, *np.array([[False], [True]]))
+        seen = joint_filter.position + (0.03 * rng.standard_normal(), 0.0, 0.0)
+        joint_filter.update(seen, covariance(4, 0.01), spread, np.array([lone]))
+    away_m = np.abs(joint_filter.position - body)[..., 0].mean()
+    assert away_m < furthest_m and (lone or away_m > 0.5)
+
+
 def test_the_kernels_are_kalman_filters_of_six_states():
     """Jumps, brisk and missing joints, a body seen by a lone view and one that nobody sees, against plain matrices."""
     rng = np.random.default_rng(5)
@@ -215,11 +230,14 @@ def test_the_kernels_are_kalman_filters_of_six_states():
         noise = 1e-4 * (a @ a.swapaxes(-1, -2)) * np.where(np.isnan(seen[..., :1, None]), np.nan, 1.0)
         cov = noise + (0.05 * np.eye(3) if k % 20 > 12 else 0.0) * np.array([0.0, 1.0, 0.0])[:, None, None, None]
         given = joint_filter.velocity_given(np.arange(bodies), seen, noise)
-        joint_filter.update(seen, noise, cov)
+        # One camera sees the last body, though its covariance is small.
+        lone = np.array([False, False, k > 33])
+        cov[2] += 0.012 * np.eye(3) * (k > 33)
+        joint_filter.update(seen, noise, cov, lone)
         for b, body in enumerate(wanted):
             body.predict(DT_S, bool(unseen[b]), bool(placed[b]))
             np.testing.assert_allclose(given[b], body.velocity_given(seen[b], noise[b]), rtol=1e-9, atol=1e-9)
-            body.update(seen[b], noise[b], cov[b])
+            body.update(seen[b], noise[b], cov[b], lone[b])
             np.testing.assert_allclose(joint_filter.position[b], body.x[:, :3], rtol=1e-9, atol=1e-9)
             np.testing.assert_allclose(joint_filter.velocity[b], body.x[:, 3:], rtol=1e-9, atol=1e-9)
             np.testing.assert_allclose(joint_filter.covariance[b], body.P[:, :3, :3], rtol=1e-7, atol=1e-12)

@@ -27,9 +27,9 @@ from .constant_velocity import (
     wander,
 )
 
-# A body whose joints have more variance than this (a standard deviation of 0.2 m) has a lone view: its root is
-# filtered, its shape is taken as it is. Not where a quarter of them have less than a quarter of it: a depth camera
-# measures these, however many joints lie outside the image.
+# A body that one camera sees, or whose joints have more variance than this (a standard deviation of 0.2 m), has a lone
+# view: its root is filtered, its shape is taken as it is. Not where a quarter of them have less than a quarter of it: a
+# depth camera measures these, however many joints lie outside the image.
 _SHARED_M2 = 0.04
 # Innovations of a filter that keeps up point anywhere; their running mean (half of it new) has a third of their
 # variance. Three times its squared Mahalanobis distance beyond which the joint moves more briskly than a quiet filter
@@ -158,7 +158,9 @@ def velocities_given(
 
 
 @kernel()
-def update_joints(joints: JointStates, xyz: Float3D, noise: Float4D, covariance: Float4D, quick: Float1D) -> None:
+def update_joints(
+    joints: JointStates, xyz: Float3D, noise: Float4D, covariance: Float4D, lone_view: Bool1D, quick: Float1D
+) -> None:
     """Measure the first B bodies; a joint without a state starts at its measurement.
 
     Args:
@@ -166,6 +168,7 @@ def update_joints(joints: JointStates, xyz: Float3D, noise: Float4D, covariance:
         xyz: (B, J, 3) m, NaN = not measured.
         noise: (B, J, 3, 3) m^2, the random part of ``covariance``.
         covariance: (B, J, 3, 3) m^2 of ``xyz``.
+        lone_view: (B,) whether one camera sees the body: its depth is what was predicted, rather than measured.
         quick: (3,) what a brisk joint's blocks grow by more than a quiet one's.
     """
     bodies, count = xyz.shape[:2]
@@ -180,7 +183,8 @@ def update_joints(joints: JointStates, xyz: Float3D, noise: Float4D, covariance:
             variance[j] = trace if known else 0.0
             unknown += not known
         # The error of such a body is shared by its joints: smoothed each alone, they would bend it.
-        lone = median(variance) > _SHARED_M2 and variance[unknown + (count - unknown) // 4] > 0.25 * _SHARED_M2
+        uncertain = median(variance) > _SHARED_M2
+        lone = (lone_view[b] or uncertain) and variance[unknown + (count - unknown) // 4] > 0.25 * _SHARED_M2
         offset[:] = 0.0
         if lone:
             _update_root(joints, b, xyz[b], covariance[b], offset)

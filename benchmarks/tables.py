@@ -69,6 +69,12 @@ EYES_ASKED = (
     ('MultiPerson, heavy, exchanged limb groups', ('MultiPerson', 'heavy', 'exchanged'), 25, False),
     ('2 to 6 people found after 0.7 s, heavy', ('composed', 'after 0.7 s', 'heavy', 'found'), 0.97, True),
     ('2 to 6 people found after 0.7 s, full', ('composed', 'after 0.7 s', 'full', 'found'), 0.97, True),
+    ('cut below the elbows, full, bodies per set', ('seated', 'elbows', 'full', 'bodies per set'), 1.02, False),
+    ('cut below the elbows, full, recall', ('seated', 'elbows', 'full', 'recall'), 0.97, True),
+    ('share of both finders, four people', ('searches', 'both finders', '10 Hz', 'share of finders'), 0.3, False),
+    ('heels and toes, SinglePerson, complete', ('whole', 'SinglePerson', 'feet', 'complete'), 0.95, True),
+    ('heels and toes, MultiPerson, bone CV, worst', ('whole', 'MultiPerson', 'feet', 'bone CV, worst'), 0.05, False),
+    ('turned by 180 degrees, roll known, full', ('turned', '180 degrees, roll known', 'full', 'found'), 0.97, True),
     ('turned by 90 degrees, first image, heavy', ('turned', '90 degrees', 'heavy', 'found'), 0.97, True),
     ('turned by 180 degrees, first image, heavy', ('turned', '180 degrees', 'heavy', 'found'), 0.97, True),
     ('turned by 270 degrees, first image, heavy', ('turned', '270 degrees', 'heavy', 'found'), 0.97, True),
@@ -203,10 +209,13 @@ def eyes(r: Mapping[str, Any]) -> list[str]:
         lines += [f'Demo_{scene}, the whole pipeline, rig refined; sides are judged by the other views:', '']
         lines += named_table(r[scene], demo)
     for words, part in (
-        ('Two to six people in one image', 'composed'), ('One person, cut', 'cut'), ('Images turned', 'turned')
+        ('Two to six people in one image', 'composed'), ('Images turned', 'turned'),
+        ('One person before four cameras, cut below the', 'seated'), ('Further joints, heavy,', 'whole'),
+        ('Four people', 'searches'),
     ):
         for name, table in r.get(part, {}).items():
-            lines += [f'{words}, {name}:', '', *named_table(table, single)]
+            columns = single if part in ('composed', 'turned') else {key: key for row in table.values() for key in row}
+            lines += [f'{words}, {name}:', '', *named_table(table, columns)]
     return lines
 
 

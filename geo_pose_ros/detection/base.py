@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
-from ..errors import ConfigError
-from ..skeleton import Skeleton
+from ..errors import ConfigError, DetectorError
+from ..skeleton import BODY17, Skeleton
 from ..types import Frame, Keypoints2D, PredictedPeople
 from .settings import DetectorConfig
 
@@ -54,12 +54,38 @@ class Adjustable(Detector, Protocol):
         """Do not use keypoints below ``min_confidence`` from now on."""
 
 
+class KeypointsDetector:
+    """The detector of cameras whose keypoints arrive by topic: it takes no image, and says so.
+
+    The node subscribes to ``<camera>/keypoints``, and a bag is processed from its recorded keypoints; both hand them to
+    ``PosePipeline.fuse``. What arrives says its own skeleton.
+    """
+
+    skeleton = BODY17
+    is_batched = False
+
+    def __init__(self, config: DetectorConfig) -> None:
+        """Nothing to load."""
+
+    def detect(
+        self, frames: Mapping[str, Frame], predicted: Mapping[str, PredictedPeople]
+    ) -> dict[str, Keypoints2D]:
+        """Refuse images; raise DetectorError."""
+        raise DetectorError(
+            f"Camera '{', '.join(frames)}' sent an image, but detector 'keypoints' takes keypoints made elsewhere. "
+            'Set transport to keypoints, or choose a detector for images.'
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
 # Plugin name -> 'module:factory'; imported when used, so that no other vendor library is needed.
 _PLUGINS: Mapping[str, str] = {
     'blazepose': 'geo_pose_ros.detection.shipped:create_shipped',
     'movenet': 'geo_pose_ros.detection.shipped:create_shipped',
     'rtmpose': 'geo_pose_ros.detection.rtmpose.detector:create_rtmpose',
-    'keypoints': 'geo_pose_ros.detection.keypoints:KeypointsDetector',
+    'keypoints': 'geo_pose_ros.detection.base:KeypointsDetector',
 }
 
 

@@ -87,31 +87,51 @@ def look(detector, stamp_ns, expected=None, image=IMAGE):
     return detector.detect({'cam0': Frame('cam0', stamp_ns, image)}, expected or {})['cam0']
 
 
-def test_nobody_expected_the_whole_picture_is_looked_at_until_somebody_is_known():
-    world = World()
-    detector = detector_of(world)
-    for tenth in range(3):
-        assert len(look(detector, tenth * TENTH).xy) == 0
+RARELY = {'search_period_s': 10.0, 'search_again_s': 10.0}
+P200, ROW = person(200, 240), [person(60 + 100 * i, 240) for i in range(5)]
+# Settings; by image its tenth of a second, the people there, those predicted by their ids, and the hints found; squares
+# searched and regions read, of all images.
+WALKS = {
     # The first image is searched again, turned.
-    assert world.looks == [[1], [3], [2], [2]]
-    world.people = [person(200, 240)]
-    assert look(detector, 3 * TENTH).hints.tolist() == [-1]
+    'nobody predicted': ({}, [(0, [], {}, []), (1, [], {}, []), (2, [], {}, []), (3, [P200], {}, [-1])],
+                         [1, 3, 2, 2, 2], [0, 0, 0, 0, 1]),
+    # The first image is searched whole and in tiles, and none since.
+    'predicted': (RARELY, [
+        (0, [P200], {}, [-1]), *((k, [person(210, 240)], {7: person(205, 240)}, [7]) for k in (1, 2)),
+    ], [1, 6, 0, 0], [1, 2, 1, 1]),
+    'learned of': (RARELY, [(0, [P200], {}, [-1]), (1, [P200], {}, [-1]), (2, [P200], {0: P200}, [0])],
+                   [1, 6, 0, 0], [1, 2, 1, 1]),
+    # Too far from where the last keypoints were, so that both places are read: of each the person is where it was, or
+    # where it is predicted.
+    'prediction that is off': (RARELY, [
+        (0, [P200], {7: P200}, [7]), (1, [person(215, 240)], {7: person(300, 240)}, [-1]),
+        (2, [person(400, 240)], {7: person(402, 240)}, [7]),
+    ], [1, 0, 0], [1, 2, 2]),
+    # The nearer prediction gets the one person. Somebody, but not where that body must be, is kept without its name.
+    'two predicted, one there': ({}, [
+        (0, [P200], {3: person(240, 240), 4: person(204, 240)}, [4]),
+        (1, [person(255, 240)], {4: person(204, 240)}, [-1]),
+    ], [1, 0], [2, 1]),
+    'behind the edge or the camera': (
+        {}, [(0, [], {1: person(5000, 240), 2: np.full((17, 2), np.nan), 3: person(-400, 10)}, [])], [1, 3], [0, 0]
+    ),
+    'more than max_people': ({'max_people': 3}, [
+        (0, ROW, {}, [-1, -1, -1]), (1, ROW, dict(enumerate(ROW[:4])), [0, 1, 2]),
+    ], [1, 6, 0], [3, 3, 4]),
+    'a gap, and a step back': (RARELY, [(k, [P200], {}, [-1]) for k in (0, 1, 20, 1)],
+                               [1, 6, 0, 1, 6, 1, 6], [1, 2, 1, 1, 2, 1, 2]),
+}
 
 
-def test_who_is_expected_is_read_without_looking_and_carries_the_id():
-    world = World(person(200, 240))
-    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
-    look(detector, 0)
-    # The first image, whole and in tiles.
-    assert world.looks == [[1], [6]]
-    world.people = [person(210, 240)]
-    for tenth in range(1, 5):
-        seen = look(detector, tenth * TENTH, expect([person(205, 240)], [7]))
-        assert seen.hints.tolist() == [7]
-        np.testing.assert_allclose(seen.xy[0], person(210, 240))
-    # The look at the start, and none since.
-    assert sum(map(bool, world.looks)) == 2
-    assert world.reads[-1] == [1]
+@pytest.mark.parametrize(('settings', 'images', 'searched', 'read'), WALKS.values(), ids=WALKS)
+def test_people_are_searched_read_and_named(settings, images, searched, read):
+    world = World()
+    detector = detector_of(world, **settings)
+    for tenth, world.people, predicted, hints in images:
+        seen = look(detector, tenth * TENTH, expect([*predicted.values()], [*predicted]))
+        assert seen.hints.tolist() == hints
+        assert all(np.abs(world.people - joints).max((1, 2)).min() < 1e-9 for joints in seen.xy)
+    assert ([sum(one) for one in world.looks], [sum(one) for one in world.reads]) == (searched, read)
 
 
 def test_the_least_confidence_may_change():
@@ -135,51 +155,6 @@ def test_looks_come_now_and_then_and_find_who_is_new():
     first = hints.index([7, -1])
     # Followed from there, in every picture, whether it is looked at or not.
     assert hints[first:] == [[7, -1]] * (6 - first)
-
-
-def test_a_person_the_scene_has_learned_of_is_read_once():
-    world = World(person(200, 240))
-    detector = detector_of(world, search_period_s=10.0)
-    assert look(detector, 0).hints.tolist() == [-1]
-    assert look(detector, TENTH).hints.tolist() == [-1]
-    assert look(detector, 2 * TENTH, expect([person(200, 240)], [0])).hints.tolist() == [0]
-    # In tiles of the first image the person is found and read again.
-    assert world.reads == [[1], [2], [1], [1]]
-
-
-def test_a_prediction_that_is_off_does_not_lose_who_was_there_a_picture_ago():
-    world = World(person(200, 240))
-    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
-    assert look(detector, 0, expect([person(200, 240)], [7])).hints.tolist() == [7]
-    world.people = [person(215, 240)]
-    # Too far from where the last keypoints were, so that both places are read; nobody is at the other one.
-    seen = look(detector, TENTH, expect([person(300, 240)], [7]))
-    assert world.reads[-1] == [2]
-    np.testing.assert_allclose(seen.xy[0], person(215, 240))
-    assert seen.hints.tolist() == [-1]
-    # And the other way round: the body is where it is expected, not where it was.
-    world.people = [person(400, 240)]
-    assert look(detector, 2 * TENTH, expect([person(402, 240)], [7])).hints.tolist() == [7]
-
-
-def test_keypoints_that_cling_to_somebody_else_are_given_up():
-    # Two bodies are expected, one person is there: the nearer expectation gets it, the other nothing.
-    world = World(person(200, 240))
-    detector = detector_of(world)
-    seen = look(detector, 0, expect([person(240, 240), person(204, 240)], [3, 4]))
-    assert seen.hints.tolist() == [4]
-    assert len(seen.xy) == 1
-    # Somebody, but not where that body must be: kept without its name.
-    world.people = [person(255, 240)]
-    seen = look(detector, TENTH, expect([person(204, 240)], [4]))
-    assert seen.hints.tolist() == [-1]
-
-
-def test_a_region_without_a_person_gives_nothing():
-    world = World(person(200, 240))
-    world.presence = 0.4
-    detector = detector_of(world)
-    assert len(look(detector, 0, expect([person(200, 240)], [4])).xy) == 0
 
 
 def test_a_mirrored_reading_is_of_the_same_person():
@@ -278,24 +253,6 @@ def test_who_is_missing_is_looked_for_sooner_and_then_less_often():
     assert len(stamps) < 20
 
 
-def test_who_is_behind_the_edge_or_the_camera_costs_nothing():
-    world = World()
-    detector = detector_of(world)
-    unknown = np.full((17, 2), np.nan)
-    look(detector, 0, expect([person(5000, 240), unknown, person(-400, 10)], [1, 2, 3]))
-    assert world.reads == [[0], [0]]
-
-
-def test_no_more_people_than_the_setting():
-    people = [person(60 + 100 * i, 240) for i in range(5)]
-    world = World(*people)
-    detector = detector_of(world, max_people=3)
-    assert len(look(detector, 0).xy) == 3
-    assert world.reads == [[3], [3]]
-    seen = look(detector, TENTH, expect(people[:4], [0, 1, 2, 3]))
-    assert len(seen.xy) == 3
-
-
 def test_several_cameras_are_read_in_one_call_and_remembered_apart():
     world = World(person(200, 240))
     detector = detector_of(world)
@@ -305,14 +262,6 @@ def test_several_cameras_are_read_in_one_call_and_remembered_apart():
     assert world.looks == [[1, 1, 1], [6, 6, 6]] and world.reads == [[1, 1, 1], [2, 2, 2]]
     detector.detect({'cam1': Frame('cam1', TENTH, IMAGE)}, {})
     assert world.reads[-1] == [1]
-
-
-def test_after_a_gap_or_a_step_back_nobody_is_followed():
-    world = World(person(200, 240))
-    detector = detector_of(world, search_period_s=10.0, search_again_s=10.0)
-    for stamp in (0, TENTH, 20 * TENTH, TENTH):
-        look(detector, stamp)
-    assert world.looks == [[1], [6], [], [1], [6], [1], [6]]
 
 
 def test_small_or_missing_people_are_looked_for_in_tiles_one_at_a_time():

@@ -51,13 +51,7 @@ class DetectorCheck(Numbers):
     joints: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        elsewhere = '' if math.isnan(self.elsewhere_mean_px) else (
-            f'; other footage mean {self.elsewhere_mean_px:.1f} px, {self.elsewhere_exchanged:.0f} exchanged'
-        )
-        return (
-            f'{self.crops} people in images: limb joints mean {self.mean_px:.1f}, median {self.median_px:.1f} px, '
-            f'{self.exchanged} arms and legs with sides exchanged{elsewhere}'
-        )
+        return '; '.join(f'{CHECKED[name]}: {value:.4g}' for name, value in self.known().items())
 
 
 def check_detector(network: OnnxNetwork, held_out: Crops, elsewhere: Crops | None = None) -> DetectorCheck:

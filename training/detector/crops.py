@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from geo_pose_ros.arrays import NS_PER_S, BoolArray, FloatArray, IntArray, UInt8Array
+from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from geo_pose_ros.bags.cameras import choose_cameras
 from geo_pose_ros.bags.read import BagReader, until_damage
 from geo_pose_ros.detection.blazepose.keypoints import INPUT_CROP
@@ -77,16 +77,10 @@ class Labels:
         common_ns = camera.clock.common_ns(stamp_ns)
         if not len(self.stamp_ns) or not self.stamp_ns[0] - _BEYOND_NS <= common_ns <= self.stamp_ns[-1] + _BEYOND_NS:
             return np.full((len(BODY17), 2), np.nan), np.full(len(BODY17), np.nan)
-        after = int(np.clip(np.searchsorted(self.stamp_ns, common_ns), 1, max(len(self.stamp_ns) - 1, 1)))
-        pair = np.array([after - 1, min(after, len(self.stamp_ns) - 1)])
-        since_s = (common_ns - self.stamp_ns[pair]) / NS_PER_S
-        span_s = since_s[0] - since_s[1]
-        share = float(np.clip(since_s[0] / span_s, 0.0, 1.0)) if span_s > 0.0 else 0.0
-        nearest = pair[int(share > 0.5)]
-        # At the end of a range one of the two counts alone, whatever the other does not know.
-        xyz = self.xyz[nearest]
-        if 0.0 < share < 1.0:
-            xyz = (1.0 - share) * self.xyz[pair[0]] + share * self.xyz[pair[1]]
+        # Before the first set and after the last one these count alone.
+        row = np.interp(common_ns - self.stamp_ns[0], self.stamp_ns - self.stamp_ns[0], np.arange(len(self.stamp_ns)))
+        nearest, before, share = round(float(row)), int(row), float(row) % 1.0
+        xyz = (1.0 - share) * self.xyz[before] + share * self.xyz[before + 1] if share else self.xyz[before]
         local = transform_points(camera.cam_from_world, xyz)
         xy = np.where(local[:, 2:] > 0.1, project_world(camera, xyz), np.nan)
         variance = np.trace(self.covariance[nearest], axis1=-2, axis2=-1) / 3.0

@@ -5,10 +5,10 @@ Only the branch that regresses landmarks is trained: it says roughly where each 
 heat maps, by which landmarks are refined, and all features stay as they are, so that a few minutes of one room do not
 spoil them.
 
-A landmark of a limb learns where the fused body is projected. What has no label (face, hands, feet, visibility,
-presence) learns what the untaught network said, the sides of limbs exchanged where it had them exchanged. On crops that
-are rehearsed all landmarks learn that, so that nothing is forgotten (Li and Hoiem, "Learning without Forgetting",
-2016).
+A landmark of a limb learns where the fused body is projected, if the untaught network is wrong by more than a few px.
+All else (face, hands, feet, visibility, presence, what is right) learns what the untaught network said, the sides of
+limbs exchanged where it had them exchanged. On crops that are rehearsed all landmarks learn that, so that nothing is
+forgotten (Li and Hoiem, "Learning without Forgetting", 2016).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geo_pose_ros.arrays import FloatArray
+from geo_pose_ros.arrays import BoolArray, FloatArray
 from geo_pose_ros.detection.blazepose.keypoints import INPUT_CROP, refine
 from geo_pose_ros.detection.blazepose.keypoints import LANDMARKS as COUNT
 from geo_pose_ros.errors import ConfigError
@@ -39,6 +39,8 @@ _LEAST_SIGMA, _LINEAR = 2.0, 6.0
 _RIGHT = 12.0
 # Of crops of people from the front, or from behind, less of all than this count no more.
 _RARE = 0.1
+# A crop whose sides the untaught network exchanged counts so many times; so much of all training is rehearsal.
+_EXCHANGED, _REHEARSED = 10.0, 1.0 / 3.0
 # Crops that the network reads at once.
 _BATCH = 16
 # The landmarks of each limb, by body17's limb groups: with hands and feet.
@@ -54,12 +56,14 @@ class Targets(NamedTuple):
         weight: (N, 39) of the landmarks.
         rest: (N, 39, 3) z, visibility and presence of the landmarks.
         presence: (N, 1).
+        exchanged: (N,) whether the untaught network had sides exchanged.
     """
 
     xy: Tensor
     weight: Tensor
     rest: Tensor
     presence: Tensor
+    exchanged: Tensor
 
 
 def load_network(model: Path) -> OnnxNetwork:
@@ -107,7 +111,9 @@ def exchanged_limbs(found: FloatArray, labels: FloatArray) -> list[tuple[range, 
 def targets_of(outputs: Mapping[str, Tensor], crops: Crops) -> Targets:
     """Return what crops are to give, by their labels and the untaught network's ``outputs``."""
     marks, best = outputs['landmarks'].reshape(-1, COUNT, 5).clone(), torch.from_numpy(_refined(outputs)).float()
+    any_exchanged = torch.zeros(len(crops), dtype=torch.bool)
     for limb, exchanged in exchanged_limbs(best.double().numpy(), crops.xy):
+        any_exchanged |= torch.from_numpy(exchanged)
         rows = torch.from_numpy(np.flatnonzero(exchanged))
         for values in (marks, best):
             values[rows[:, None], list(limb)] = values[rows[:, None], _MIRROR[list(limb)]]
@@ -115,11 +121,12 @@ def targets_of(outputs: Mapping[str, Tensor], crops: Crops) -> Targets:
     labels, sigma = torch.from_numpy(crops.xy).float(), torch.from_numpy(crops.sigma).float()
     labelled = torch.isfinite(labels).all(-1) & torch.isfinite(sigma) & ~rehearsed[:, None]
     apart = (best[:, LANDMARKS] - labels).norm(dim=-1)
-    best[:, LANDMARKS] = torch.where(labelled[..., None], labels, best[:, LANDMARKS])
+    wrong = (labelled & (apart > _RIGHT))[..., None]
+    best[:, LANDMARKS] = torch.where(wrong, labels, best[:, LANDMARKS])
     weight[:, LANDMARKS] = torch.where(labelled, 1.0 / (1.0 + (sigma / _LEAST_SIGMA) ** 2), weight[:, LANDMARKS])
     # Where it is wrong, there is nothing to rehearse.
     weight[rehearsed & ~(apart.nanmedian(1).values < _RIGHT)] = 0.0
-    return Targets(best, weight, marks[..., 2:], outputs['presence'])
+    return Targets(best, weight, marks[..., 2:], outputs['presence'], any_exchanged)
 
 
 def teach(
@@ -141,7 +148,7 @@ def teach(
     rates = [settings.learning_rate * float(weight.detach().square().mean().sqrt()) for weight in trained]
     optimiser = torch.optim.Adam([{'params': [w], 'lr': rate} for w, rate in zip(trained, rates, strict=True)])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=settings.steps, pct_start=0.15)
-    generator, share = torch.Generator().manual_seed(seed), torch.from_numpy(shares(crops))
+    generator, share = torch.Generator().manual_seed(seed), torch.from_numpy(shares(crops, targets.exchanged.numpy()))
     for step in range(settings.steps):
         chosen = torch.multinomial(share, settings.batch, replacement=True, generator=generator)
         outputs = network.outputs({
@@ -157,10 +164,11 @@ def teach(
             say(step, {name: float(value.detach()) for name, value in losses.items()})
 
 
-def shares(crops: Crops) -> FloatArray:
-    """Return how often (N,) each crop is trained on: people from the front as often as people from behind.
+def shares(crops: Crops, exchanged: BoolArray) -> FloatArray:
+    """Return how often (N,) each crop is trained on, in all 1: people from the front as often as people from behind.
 
     Cameras that see people from one side alone would teach that the left arm is always on the same side of the image.
+    Crops that the untaught network ``exchanged`` (N,) the sides of count more; of all, a third is rehearsed.
     """
     left, right = crops.xy[:, ::2], crops.xy[:, 1::2]
     shoulders, hips = (0.5 * (left + right)[:, row] for row in (0, 3))
@@ -170,6 +178,9 @@ def shares(crops: Crops) -> FloatArray:
     weight = np.where(front, 1.0 / max(share, _RARE), 1.0 / max(1.0 - share, _RARE))
     # Where the trunk is cut off, nobody knows.
     weight[np.isnan(turned)] = 2.0
+    weight[exchanged & ~crops.rehearsed] *= _EXCHANGED
+    for rows, share in ((crops.rehearsed, _REHEARSED), (~crops.rehearsed, 1.0 - _REHEARSED)):
+        weight[rows] *= share / max(float(weight[rows].sum()), 1e-9)
     return np.asarray(weight / weight.sum())
 
 

@@ -38,11 +38,6 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
-def profile_of(config: DetectorConfig) -> Profile:
-    """Return the profile that ``config`` names; for 'auto' as for live images on this machine at an unknown rate."""
-    return PROFILES[config.profile if config.profile != 'auto' else 'accurate' if _on_gpu(config) else 'balanced']
-
-
 def choose_profile(config: DetectorConfig, live_cameras: int = 0) -> tuple[DetectorConfig, str]:
     """Return ``config`` with its profile chosen, and in words which networks run and why.
 
@@ -62,8 +57,11 @@ def choose_profile(config: DetectorConfig, live_cameras: int = 0) -> tuple[Detec
 
 
 def networks_of(config: DetectorConfig) -> tuple[str, tuple[str, ...]]:
-    """Return the keypoint network and the finders of people: the settings' own, else the profile's; names or paths."""
-    profile = profile_of(config)
+    """Return the keypoint network and the finders of people: the settings' own, else the profile's; names or paths.
+
+    Profile 'auto' is that of one live camera.
+    """
+    profile = PROFILES[_choose(config, 1)[0] if config.profile == 'auto' else config.profile]
     own = 'movenet_thunder' if config.name == 'movenet' else profile.keypoints
     return config.model or own, (config.person_model,) if config.person_model else profile.finders
 
@@ -71,14 +69,10 @@ def networks_of(config: DetectorConfig) -> tuple[str, tuple[str, ...]]:
 def _choose(config: DetectorConfig, live_cameras: int) -> tuple[str, str]:
     if not live_cameras:
         return 'accurate', 'a bag waits for it'
-    if _on_gpu(config):
+    if config.engine.engine == 'tensorrt' or config.engine.device == 'cuda':
         return 'accurate', 'on a GPU'
     cores, rate_hz = config.workers or os.cpu_count() or 1, config.rate_hz or _LIKELY_HZ
     # Full stays on a CPU: robots have other work for it than heavy.
     load = live_cameras * rate_hz * PROFILES['balanced'].image_ms / 1e3 / cores
     name = 'balanced' if load <= _MOST_LOAD else 'fast'
     return name, f'{live_cameras} live cameras, {rate_hz:g} Hz, {cores} cores'
-
-
-def _on_gpu(config: DetectorConfig) -> bool:
-    return config.engine.engine == 'tensorrt' or config.engine.device == 'cuda'

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DetectorError
-from ...inference.base import InferenceBackend, warm_up
+from ...inference.base import InferenceBackend
 from ...skeleton import COCO17, HALPE26, Skeleton
 from ..base import Detector
 from ..models.catalogue import find_model
@@ -50,15 +50,8 @@ def create_rtmpose(config: DetectorConfig) -> Detector:
     """
     model = _resolve(config)
     with loading('rtmpose') as loaded:
-
-        def load(path: Path) -> Batches:
-            network = Batches(path, config.engine)
-            loaded.append(network)
-            if all(n is not None for spec in network.engine.inputs for n in spec.shape[1:]):
-                warm_up(network.engine, (network.engine.inputs[0].shape[0] or 1,))
-            return network
-
-        pose = load(model)
+        pose = Batches(model, config.engine)
+        loaded.append(pose)
         kind = kind_of(pose.engine, model)
         skeleton = _SKELETONS[kind.joints]
         if kind.name != 'simcc':

@@ -17,8 +17,10 @@ import math
 import statistics
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,13 +60,11 @@ _TEST_STRIDE = 3
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row: a recipe with changes, on noisy or clean keypoints, and the seeds it gets."""
+    """One row: a recipe with changes."""
 
     name: str
     recipe: str
     changes: Mapping[str, object] = field(default_factory=dict)
-    seeds: tuple[int, ...] = SEEDS
-    clean: bool = False
 
     def settings(self) -> Recipe:
         """Return the recipe under the protocol."""
@@ -72,19 +72,13 @@ class Cell:
 
     def key(self, seed: int) -> str:
         """Return what identifies a run of this cell, as a file name."""
-        text = json.dumps([asdict(self.settings()), self.clean, seed, _TEST_STRIDE], sort_keys=True)
+        # False: keypoints are noisy; kept runs have keys with it.
+        text = json.dumps([asdict(self.settings()), False, seed, _TEST_STRIDE], sort_keys=True)
         name = f'{self.name}-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}'
         return name.replace('/', '_').replace(' ', '_')
 
 
 HEADLINE = tuple(Cell(**row) for row in PLAN['headline'])
-ABLATIONS = tuple(
-    Cell(
-        f"{row['recipe']}: {row['name']}", row['recipe'], {**PLAN['ablation_protocol'], **row.get('changes', {})},
-        seeds=(0,), clean=row.get('clean', False),
-    )
-    for row in PLAN['ablations']
-)
 
 
 class Data:
@@ -92,31 +86,29 @@ class Data:
 
     def __init__(self, motion: Path, rigs: Path, folder: Path) -> None:
         self._motion, self._rigs, self._folder = str(motion), str(rigs), folder
-        self._made: dict[bool, dict[str, list[PersonRecording]]] = {}
         self._bank: tuple[str, Bank] | None = None
 
-    def recordings(self, clean: bool) -> dict[str, list[PersonRecording]]:
-        """Return the training recordings and those of all validation parts, by name."""
-        if clean not in self._made:
-            noise, same, others = 'none' if clean else 'default', ('a', 'c'), ('b',)
-            made = {'train': self._source(TRAIN_RIGS, (), noise).load(test=False)}
-            # Clips of b/ show other people and moves.
-            for part, rigs, clips in (
-                ('test', TEST_RIGS, same), ('unseen', UNSEEN_RIGS, same), ('ceiling', CEILING, same),
-                ('b', TEST_RIGS, others), ('b_ceiling', CEILING, others),
-            ):
-                made[part] = self._source(rigs, clips, noise).load(test=True)
-            self._made[clean] = made
-        return self._made[clean]
+    @cached_property
+    def recordings(self) -> dict[str, list[PersonRecording]]:
+        """The training recordings and those of all validation parts, by name."""
+        same, others = ('a', 'c'), ('b',)
+        made = {'train': self._source(TRAIN_RIGS, ()).load(test=False)}
+        # Clips of b/ show other people and moves.
+        for part, rigs, clips in (
+            ('test', TEST_RIGS, same), ('unseen', UNSEEN_RIGS, same), ('ceiling', CEILING, same),
+            ('b', TEST_RIGS, others), ('b_ceiling', CEILING, others),
+        ):
+            made[part] = self._source(rigs, clips).load(test=True)
+        return made
 
-    def _source(self, rigs: tuple[str, ...], clips: tuple[str, ...], noise: str) -> MotionSource:
+    def _source(self, rigs: tuple[str, ...], clips: tuple[str, ...]) -> MotionSource:
         if rigs == CEILING:
-            return MotionSource(self._motion, ceiling=CEILING_SEED, clips=clips, noise=noise)
-        return MotionSource(self._motion, rigs=self._rigs, only=rigs, clips=clips, noise=noise)
+            return MotionSource(self._motion, ceiling=CEILING_SEED, clips=clips)
+        return MotionSource(self._motion, rigs=self._rigs, only=rigs, clips=clips)
 
-    def test(self, clean: bool, part: str, receptive_field: int) -> tuple[list[PersonRecording], int]:
+    def test(self, part: str, receptive_field: int) -> tuple[list[PersonRecording], int]:
         """Return what to evaluate on, every third frame, and the stride that is left: windows need their neighbours."""
-        recordings = self.recordings(clean)[part]
+        recordings = self.recordings[part]
         if receptive_field > 1:
             return recordings, _TEST_STRIDE
         return [recording.frames(slice(None, None, _TEST_STRIDE)) for recording in recordings], 1
@@ -124,7 +116,7 @@ class Data:
     def bank(self, cell: Cell) -> Bank:
         """Return the cell's training data; kept in memory until another is asked for, and on disk."""
         recipe = cell.settings()
-        key = repr((recipe.data, recipe.model.gravity, cell.clean))
+        key = repr((recipe.data, recipe.model.gravity, False))
         if self._bank is not None and self._bank[0] == key:
             return self._bank[1]
         self._bank = None
@@ -132,7 +124,7 @@ class Data:
         if file.is_file():
             bank = Bank(**torch.load(file, weights_only=True))
         else:
-            bank = prepare(self.recordings(cell.clean)['train'], recipe.data, 0, gravity=recipe.model.gravity)
+            bank = prepare(self.recordings['train'], recipe.data, 0, gravity=recipe.model.gravity)
             torch.save({f.name: getattr(bank, f.name) for f in fields(bank)}, file)
         self._bank = key, bank
         return bank
@@ -149,7 +141,7 @@ def run_cell(cell: Cell, seed: int, data: Data) -> Numbers:
     predictor = Predictor.of_lifter(trainer.lifter, up=recipe.data.up)
     measured = {}
     for part in ('test', *ELSEWHERE):
-        recordings, stride = data.test(cell.clean, part, recipe.model.receptive_field)
+        recordings, stride = data.test(part, recipe.model.receptive_field)
         measured[part] = evaluate(predictor, recordings, stride=stride, cross_views=False)
     test = measured['test']
     return {
@@ -243,36 +235,18 @@ def _cell(metric: Numbers | None) -> str | None:
 
 def report(runs: Mapping[str, list[Numbers]], speed: list[dict[str, float]]) -> Numbers:
     """Return the whole result as written to lifter.json."""
-    headline = {cell.name for cell in HEADLINE}
-    done = {name: summarise(found) for name, found in runs.items() if found}
-    recipes = {name: found for name, found in done.items() if name in headline}
+    recipes = {name: summarise(found) for name, found in runs.items() if found}
     return {
-        'recipes': recipes, 'ablations': {name: found for name, found in done.items() if name not in headline},
-        'targets': check_targets(recipes), 'throughput': speed, 'protocol': PLAN['protocol'],
+        'recipes': recipes, 'targets': check_targets(recipes), 'throughput': speed, 'protocol': PLAN['protocol'],
         **provenance('make bench-lifter'), 'threads': torch.get_num_threads(), 'torch': str(torch.__version__),
     }
 
 
-def turns(ablations: bool) -> Iterator[tuple[Cell, int]]:
-    """Yield all runs in an order in which a table cut short has every row.
-
-    Headline rows once, then the cheap ones' other seeds, the ablations, and the other seeds of the rows with a root
-    branch, which take three times as long.
-    """
-    cheap = [cell for cell in HEADLINE if cell.settings().loss.root != 'branch']
-    dear = [cell for cell in HEADLINE if cell not in cheap]
-    first, later = SEEDS[:1], SEEDS[1:]
-    yield from ((cell, seed) for cell in (*cheap, *dear) for seed in first)
-    yield from ((cell, seed) for seed in later for cell in cheap)
-    if ablations:
-        yield from ((cell, seed) for cell in ABLATIONS for seed in cell.seeds)
-    yield from ((cell, seed) for seed in later for cell in dear)
-
-
 def train_all(args: Namespace, kept: Path, data: Data, speed: list[dict[str, float]]) -> dict[str, list[Numbers]]:
     """Run what is missing and wanted; return all runs by row. The result is written after each."""
-    runs: dict[str, list[Numbers]] = {cell.name: [] for cell in (*HEADLINE, *ABLATIONS)}
-    for cell, seed in turns(not args.no_ablations):
+    runs: dict[str, list[Numbers]] = {cell.name: [] for cell in HEADLINE}
+    # All rows once before any gets another seed, so that a table cut short has every row.
+    for seed, cell in product(SEEDS, HEADLINE):
         file = kept / f'{cell.key(seed)}.json'
         if not file.is_file():
             wanted = args.only is None or any(cell.name.startswith(name) for name in args.only)
@@ -297,7 +271,6 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument('--rigs', type=Path, default=SHARED_DATA / 'rigs.json')
     parser.add_argument('--out', type=Path, default=OUT / 'lifter.json')
     parser.add_argument('--only', nargs='*', default=None, help='rows whose names start so')
-    parser.add_argument('--no-ablations', action='store_true')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--report', action='store_true', help='run nothing; report what there is')
     args = parser.parse_args(words)
@@ -317,7 +290,7 @@ def main(words: Sequence[str] | None = None) -> None:
         speed_file.write_text(json.dumps(speed), encoding='utf-8')
     result = report(runs, speed)
     write_json(args.out, result)
-    print('', *table({**result['recipes'], **result['ablations']}), sep='\n')
+    print('', *table(result['recipes']), sep='\n')
     for target in result['targets']:
         verdict = 'reached' if target['reached'] else 'MISSED'
         print(f"{verdict:8} {target['what']}: {target['ratio']:.3f} (limit {target['limit']})")

@@ -1,13 +1,11 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Lifting all views, as many as a body needs, or none, with bone lengths and without: accuracy, honesty, cost.
+"""Lifting all views, as many as a body needs, or none, with bone lengths and without: accuracy and honesty.
 
     python benchmarks/training/needed.py [--data ../shared/data] [--only PART ...]   ->  tables, out/bench/needed.json
 
 - mocap: validation clips of mocap17 before the rigs of S9 and S11, as benchmarks/fusion.py makes them (`--every`);
 - scenes: simulated people (``simulation``), `--seconds` of each;
-- demos: what BlazePose sees in the demos' recordings (test/golden), each camera predicted by the others;
-- cost: ms of a set, keypoints in, bodies out, one thread: sets of benchmarks/pipeline.py, the ways in turns, the
-  median over the warm sets of each set's fastest turn.
+- demos: what BlazePose sees in the demos' recordings (test/golden), each camera predicted by the others.
 
 Errors are those of the joints that all ways publish. ``inside``: share of those joints in their 95 % ellipsoids.
 """
@@ -21,10 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuse import load, time_sets
 from benchmarks.fusion import FULL, NO_LIFTER, Inputs, footage
 from benchmarks.harness import OUT, SHARED_DATA, parser_of, provenance, show, use_one_thread, write_json
-from benchmarks.pipeline import WARM, store
 from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.evaluation.quality import ObservedSet, leave_one_out_compared
 from geo_pose_ros.geometry.stats import INSIDE_95, distance2
@@ -39,17 +35,19 @@ from geo_pose_ros.types import Bodies3D, Keypoints2D
 WAYS = {
     'always': replace(FULL, lifter=replace(FULL.lifter, when='always')),
     'needed': FULL,
+    'needed, no bones': replace(FULL, solver=replace(FULL.solver, bone_spread=0.0)),
     'no lifter': NO_LIFTER,
     'no bones': replace(NO_LIFTER, solver=replace(NO_LIFTER.solver, bone_spread=0.0)),
 }
 SCENES = {
+    '2 x 2': Scenario(cameras=2, people=2),
     '4 x 1': Scenario(cameras=4, people=1),
+    '5 x 2, 0.25 deg': Scenario(cameras=5, people=2, calibration_error_deg=0.25),
     '4 x 4, random, 0.25 deg': Scenario(cameras=4, people=4, phase='random', calibration_error_deg=0.25),
     '3 x 2, loss 10 %': Scenario(cameras=3, people=2, loss=0.1),
     '6 x 2, fast': Scenario(cameras=6, people=2, speed=2.5),
     '12 x 8': Scenario(cameras=12, people=8, motion='cell', spacing_m=1.2),
 }
-SIZES = ((4, 1), (12, 8), (12, 30))
 
 
 def judge(found: Bodies3D, truth: FloatArray) -> FloatArray:
@@ -123,25 +121,8 @@ def demos(_: Inputs, __: float) -> dict[str, Any]:
     return tables
 
 
-def cost(_: Inputs, __: float) -> dict[str, Any]:
-    """Return ms of a set."""
-    tables = {}
-    for cameras, people in SIZES:
-        rig, sets, _ = load(store(cameras, people))
-        spent: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-        for _turn in range(4):
-            for way, config in WAYS.items():
-                with PosePipeline(rig, config) as pipeline:
-                    spent[way].append(time_sets(pipeline, sets))
-        best = {way: float(np.median(np.array(turns)[:, WARM:].min(0))) for way, turns in spent.items()}
-        tables[f'{cameras} x {people}, ms'] = {
-            way: {'set_ms': round(ms, 3), 'ratio': round(ms / best['always'], 3)} for way, ms in best.items()
-        }
-    return tables
-
-
 PARTS: Mapping[str, Callable[[Inputs, float], dict[str, Any]]] = {
-    'mocap': mocap, 'scenes': scenes, 'demos': demos, 'cost': cost,
+    'mocap': mocap, 'scenes': scenes, 'demos': demos,
 }
 
 

@@ -57,12 +57,12 @@ def models(w: World) -> list[str]:
     return said
 
 
-def test_a_running_node_takes_another_lifter_and_loses_nobody(rig_path: str, tmp_path: Path) -> None:
+def test_a_running_node_takes_another_lifter_and_loses_nobody(rig_path: str, tmp_path: Path, node: Node) -> None:
     with world('keypoints', rig_path=rig_path, pipeline__lifter__enabled=True) as w:
         said = models(w)
         (before,) = {int(b.body_ids[0]) for b in w.new_bodies(5, views=4)}
         other = lifter(tmp_path / 'other.onnx')
-        assert set_model(w, str(other)).successful
+        assert reload_model(node, '/pose_node', other, 20.0) == sha256(other)
         until(lambda: said[-1:] == [sha256(other)], 'the other model')
         assert w.node.config.pipeline.lifter.model == str(other)
         assert {int(b.body_ids[0]) for b in w.new_bodies(5, views=4)} == {before}
@@ -76,20 +76,25 @@ def test_a_running_node_takes_another_lifter_and_loses_nobody(rig_path: str, tmp
         assert all(b.body_ids.tolist() == [before] for b in w.bodies if len(b))
 
 
-def test_a_model_that_does_not_fit_is_refused_and_the_old_one_goes_on(rig_path: str, tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_is_refused_and_the_old_one_goes_on(
+    rig_path: str, tmp_path: Path, node: Node
+) -> None:
     with world('keypoints', rig_path=rig_path, pipeline__lifter__enabled=True) as w:
         said = models(w)
         w.new_bodies(3, views=4)
         future = lifter(tmp_path / 'future.onnx', frames=3)
         torn = lifter(tmp_path / 'torn.onnx')
         torn.write_bytes(torn.read_bytes()[:-1])
-        for path, words in (
-            (tmp_path / 'none.onnx', 'does not exist'), (future, 'train with model.causal true'),
-            (torn, 'they belong to different models'),
-        ):
+        for path, words in ((tmp_path / 'none.onnx', 'does not exist'), (torn, 'they belong to different models')):
             refused = set_model(w, str(path))
             assert not refused.successful
             assert words in refused.reason
+        with pytest.raises(ConfigError, match=r"'/pose_node' refuses .* and goes on .*: .*model\.causal true"):
+            reload_model(node, '/pose_node', future, 20.0)
+        with pytest.raises(BackendError, match='does not exist'):
+            reload_model(node, '/pose_node', tmp_path / 'none.onnx', 20.0)
+        with pytest.raises(ConfigError, match=r"'/nobody' did not answer within 0\.2 s"):
+            reload_model(node, '/nobody', future, 0.2)
         assert w.node.config.pipeline.lifter.model == ''
         w.new_bodies(3, views=4)
         assert set(said) == {SHIPPED}
@@ -103,22 +108,6 @@ def test_a_model_that_does_not_fit_is_refused_and_the_old_one_goes_on(rig_path: 
         assert 'does not exist' in answer.message
         w.new_bodies(3, views=4)
         assert said[-1] == taken
-
-
-def test_the_command_tells_a_node_of_its_new_model(rig_path: str, tmp_path: Path, node: Node) -> None:
-    other = lifter(tmp_path / 'other.onnx')
-    with world('keypoints', rig_path=rig_path, pipeline__lifter__enabled=True) as w:
-        said = models(w)
-        w.new_bodies(1)
-        assert reload_model(node, '/pose_node', other, 20.0) == sha256(other)
-        until(lambda: said[-1:] == [sha256(other)], 'the other model')
-        future = lifter(tmp_path / 'future.onnx', frames=3)
-        with pytest.raises(ConfigError, match=r"'/pose_node' refuses .* and goes on .*: .*model\.causal true"):
-            reload_model(node, '/pose_node', future, 20.0)
-        with pytest.raises(BackendError, match='does not exist'):
-            reload_model(node, '/pose_node', tmp_path / 'none.onnx', 20.0)
-        with pytest.raises(ConfigError, match=r"'/nobody' did not answer within 0\.2 s"):
-            reload_model(node, '/nobody', other, 0.2)
 
 
 def test_a_node_without_a_lifter_takes_none(rig_path: str, tmp_path: Path) -> None:

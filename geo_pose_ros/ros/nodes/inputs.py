@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, count
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -72,13 +72,14 @@ class _SeldomByExecutor(CallbackGroup):
         return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Polled:
-    """A subscription, what takes its messages, and every how many-th poll is of it."""
+    """A subscription, what takes its messages, how long it rests between two polls, and when it is due, ns."""
 
     subscription: Subscription[Any]
     callback: Callable[[bytes, int], None]
-    every: int
+    rests_ns: int
+    due_ns: int = 0
 
 
 class PolledInputs:
@@ -104,11 +105,11 @@ class PolledInputs:
 
     def subscribe(
         self, message_type: type, topic: str, callback: Callable[[bytes, int], None], qos: QoSProfile,
-        events: SubscriptionEventCallbacks = NO_SUBSCRIPTION_EVENTS, *, every: int = 1,
+        events: SubscriptionEventCallbacks = NO_SUBSCRIPTION_EVENTS, *, rests_ns: int = 0,
     ) -> None:
         """Subscribe to ``topic``, once more if it is already; ``callback`` gets CDR and its age, ns, of each message.
 
-        What is taken with ``every`` so many-th poll only may lose messages that newer ones follow.
+        What ``rests_ns`` between two polls may lose messages that newer ones follow.
         """
         create = partial(
             self._node.create_subscription, message_type, topic, ignore, qos, raw=True, callback_group=self._group
@@ -120,7 +121,7 @@ class PolledInputs:
             events.message_lost = None
             subscription = create(event_callbacks=events)
         with self._lock:
-            self._polled.setdefault(topic, []).append(_Polled(subscription, callback, every))
+            self._polled.setdefault(topic, []).append(_Polled(subscription, callback, rests_ns))
 
     def unsubscribe(self, topic: str) -> None:
         """Unsubscribe from ``topic``; nothing of it is handed on any more when this returns."""
@@ -142,6 +143,11 @@ class PolledInputs:
         for topic in list(self._polled):
             self.unsubscribe(topic)
 
+    @property
+    def looked_ns(self) -> int:
+        """When the topics were polled last, monotonic ns: what came since is not known."""
+        return self._last_ns
+
     def late_share(self, now_ns: int) -> float:
         """Return for how much of the last seconds the topics waited to be polled, in [0, 1]: the machine is busy."""
         late = [*self._late, (now_ns, now_ns - self._last_ns - _LATE_NS)]
@@ -150,16 +156,15 @@ class PolledInputs:
 
     def _run(self) -> None:
         try:
-            for turn in count():
-                if self._stopped:
-                    return
+            while not self._stopped:
                 time.sleep(_PERIOD_S)
                 before_ns, self._last_ns = self._last_ns, time.monotonic_ns()
                 if self._last_ns - before_ns > _LATE_NS:
                     self._late.append((self._last_ns, self._last_ns - before_ns - _LATE_NS))
                 with self._lock:
                     for polled in chain.from_iterable(self._polled.values()):
-                        if turn % polled.every == 0:
+                        if self._last_ns >= polled.due_ns:
+                            polled.due_ns = self._last_ns + polled.rests_ns
                             for cdr, lag_ns in waiting_messages(polled.subscription, raw=True):
                                 polled.callback(cdr, lag_ns)
         except Exception as error:  # noqa: BLE001 - handed on, the thread ends

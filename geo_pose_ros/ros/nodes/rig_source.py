@@ -33,8 +33,8 @@ from .inputs import PolledInputs
 
 # Between two looks for a transform that is late.
 _POLL_S = 0.002
-# Every so many-th poll of the camera topics takes camera_info: about every 0.1 s.
-_INFO_POLLS = 25
+# Between two looks for camera_info.
+_INFO_RESTS_NS = NS_PER_S // 10
 # The stamp follows the 4 bytes of the encapsulation; what is behind it stays the same from one to the next.
 _BEHIND_STAMP = 12
 # Who sent so many will send more.
@@ -241,9 +241,8 @@ class RigSource:
             if name not in self._infos:
                 self._infos[name] = _CameraInfos(of_camera.camera_info)
                 for qos in (profile(1, reliable=False), profile(1, reliable=True, latched=True)):
-                    polled.subscribe(
-                        CameraInfo, of_camera.camera_info, partial(self._on_camera_info, name), qos, every=_INFO_POLLS
-                    )
+                    take = partial(self._on_camera_info, name)
+                    polled.subscribe(CameraInfo, of_camera.camera_info, take, qos, rests_ns=_INFO_RESTS_NS)
 
     def stop_listening(self) -> None:
         """Forget who polls; he has ended."""
@@ -256,7 +255,9 @@ class RigSource:
             fault = self._builder.faults.get(camera, '')
         if fault:
             return f'{fault} What it said before is used'
-        heard = self._infos.get(camera)
+        heard, polled = self._infos.get(camera), self._polled
+        if polled is not None:
+            now_ns = min(now_ns, polled.looked_ns)
         silent_s = heard.overdue_s(now_ns) if heard is not None else 0.0
         if heard is None or silent_s <= stale_after_s:
             return ''
@@ -271,9 +272,9 @@ class RigSource:
         if self.moving is not None:
             self.moving.close()
 
-    def _on_camera_info(self, camera: str, cdr: bytes, _lag_ns: int) -> None:
+    def _on_camera_info(self, camera: str, cdr: bytes, lag_ns: int) -> None:
         now_ns = monotonic_ns()
-        if not self._infos[camera].is_news(cdr, now_ns):
+        if not self._infos[camera].is_news(cdr, now_ns - lag_ns):
             return
         try:
             message = deserialize_message(cdr, CameraInfo)

@@ -46,6 +46,28 @@ def test_polls_that_come_late_are_counted() -> None:
     assert polled.late_share(30 * s) == 1.0
 
 
+def test_what_rests_between_polls_is_due_by_time_however_slow_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    polled, now_ns, taken = inputs.PolledInputs(Mock(), pytest.fail), [0], []
+    monkeypatch.setattr(inputs, 'time', SimpleNamespace(sleep=lambda s: None, monotonic_ns=lambda: now_ns[0]))
+    monkeypatch.setattr(inputs, 'waiting_messages', lambda subscription, raw: [(subscription, 0)])
+
+    def take(topic: bytes, lag_ns: int) -> None:
+        taken.append((topic, now_ns[0] // MS))
+        if topic == b'image':
+            # 60 ms a poll.
+            now_ns[0] += 60 * MS
+            polled._stopped = now_ns[0] >= 300 * MS
+
+    for topic, rests_ns in ((b'info', 100 * MS), (b'image', 0)):
+        polled._polled[topic.decode()] = [inputs._Polled(topic, take, rests_ns)]
+    polled._run()
+    assert taken == [
+        (b'info', 0), (b'image', 0), (b'image', 60), (b'info', 120), (b'image', 120), (b'image', 180), (b'info', 240),
+        (b'image', 240),
+    ]
+    assert polled.looked_ns == 240 * MS
+
+
 def worker(
     process: Callable[[StampedSet[str]], None], deadline_ms: float = 1000.0
 ) -> tuple[NewestWorker[StampedSet[str]], FrameSynchronizer[str]]:

@@ -29,8 +29,6 @@ FACTORS: tuple[tuple[str, tuple[object, ...]], ...] = (
     ('calibration_error_deg', CALIBRATION_DEG), ('speed', SPEEDS),
 )
 CELLS, CELL_SEED = 24, 8
-# Of the row 'wrist at 8 m/s', before the scene object (commit f12959c).
-REST_JITTER_M = 0.0065
 BASE = Scenario(cameras=4, people=2, duration_s=6.0)
 
 
@@ -60,7 +58,6 @@ class Row:
         scenario: without its seed.
         targets: what is asked.
         seeds: of the runs.
-        memory: trace the memory of the first sets as well, in a run of its own.
         quick: part of `--quick`.
         settings: of the node, where they are not the defaults: (name, value).
     """
@@ -70,7 +67,6 @@ class Row:
     scenario: Scenario
     targets: tuple[Target, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    memory: bool = False
     quick: bool = False
     settings: tuple[tuple[str, Value], ...] = ()
 
@@ -123,11 +119,10 @@ def sweep() -> Iterator[Row]:
 
 
 def _row(
-    name: str, scenario: Scenario, *targets: Target, quick: bool = False, seeds: int = 1, memory: bool = False,
-    first_seed: int = 0,
+    name: str, scenario: Scenario, *targets: Target, quick: bool = False, seeds: int = 1, first_seed: int = 0
 ) -> Row:
     drawn = tuple(range(first_seed, first_seed + seeds))
-    return Row(name, 'named', scenario, (*everywhere(scenario), *targets), drawn, memory, quick)
+    return Row(name, 'named', scenario, (*everywhere(scenario), *targets), drawn, quick)
 
 
 def named() -> Iterator[Row]:
@@ -140,7 +135,6 @@ def named() -> Iterator[Row]:
     yield from _identity()
     yield from _uncertainty()
     yield from _knocks()
-    yield from _wrist()
     yield from _costs()
 
 
@@ -258,22 +252,10 @@ def _knocks() -> Iterator[Row]:
         )
 
 
-def _wrist() -> Iterator[Row]:
-    swing = Scenario(cameras=4, people=1, motion='swing', rate_hz=60.0, duration_s=8.0, miss=0.0)
-    plain = _row('wrist at 8 m/s, no filter', swing, seeds=3)
-    yield replace(plain, settings=(('pipeline.tracking.enabled', False),))
-    yield _row(
-        'wrist at 8 m/s', swing, Target('swing_m', high=15.0 / 13.0, of=plain.name),
-        Target('rest_jitter_m', high=REST_JITTER_M), seeds=3, quick=True,
-    )
-    # Four cameras at 4 m with the noise model's wrists are no better than 15 to 18 mm without a filter; eight are.
-    yield _row('wrist at 8 m/s, 8 cameras', replace(swing, cameras=8), Target('swing_m', high=0.015), seeds=3)
-
-
 def _costs() -> Iterator[Row]:
     for cameras, people, warm_ms in ((4, 1, 2.0), (12, 8, 10.0), (12, 30, 40.0), (32, 8, 0.0), (32, 30, 120.0)):
         crowd = people > 8
-        asked = [Target('peak_mb', high=50.0)]
+        asked = []
         if warm_ms:
             asked += [Target('cpu_warm_ms', high=warm_ms), Target('cold_ratio', high=3.0)]
         if people >= 8:
@@ -284,7 +266,7 @@ def _costs() -> Iterator[Row]:
                 cameras=cameras, people=people, motion='cell' if crowd else 'walk', spacing_m=1.2 if crowd else 1.0,
                 duration_s=2.0 if crowd else 4.0,
             ),
-            *asked, memory=True, quick=(cameras, people) in ((4, 1), (12, 8)),
+            *asked, quick=(cameras, people) in ((4, 1), (12, 8)),
         )
 
 

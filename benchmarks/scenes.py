@@ -3,10 +3,11 @@
 
     python benchmarks/scenes.py     ->  a table, and out/bench/scenes.json
 
-Complete, it also writes docs/benchmarks/scenes.json and .png, and the results in docs/scenes.md.
+Complete, it also writes docs/benchmarks/scenes.json, and the results in docs/scenes.md.
 `--only TEXT` runs the rows whose name contains TEXT, `--group` those of a group, `--quick` a chosen dozen,
-`--seconds S` cuts every scene to S seconds, `--jobs N` runs N rows at a time. Rows that were run with the same
-sources are not run again (`--fresh` does). One core: the threads of numpy and of the lifter are limited to one.
+`--seeds A-B` runs other seeds than a row's own, `--seconds S` cuts every scene to S seconds, `--jobs N` runs N rows at
+a time. Rows that were run with the same sources are not run again (`--fresh` does). One core: the threads of numpy and
+of the lifter are limited to one.
 """
 
 from __future__ import annotations
@@ -35,18 +36,17 @@ from benchmarks.harness import (
     use_one_thread,
     write_json,
 )
-from benchmarks.scene_design import FACTORS, Row, Target, rows, shown, sweep_name
+from benchmarks.scene_design import Row, Target, rows
 from geo_pose_ros.ros.settings import NodeConfig
 from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation.metrics import ORACLE_SETS, Metrics, association_ratio, measure, oracle_ratio
 from geo_pose_ros.simulation.scenario import Scenario, build
 from geo_pose_ros.simulation.simulate import Alone, run
 
-STORE, RESULT, CHART = OUT / 'scenes.json', RESULTS / 'scenes.json', RESULTS / 'scenes.png'
+STORE, RESULT = OUT / 'scenes.json', RESULTS / 'scenes.json'
 DOCUMENT = Path('docs/scenes.md')
 # Times until something is found, and what may not happen: the worst of the seeds; all else: their mean.
-WORST = ('clock_error_ms', 'clock_found_s', 'knock_found_s', 'peak_mb')
-MEMORY_SETS = 12
+WORST = ('clock_error_ms', 'clock_found_s', 'knock_found_s')
 Result = Mapping[str, float | None]
 
 
@@ -73,9 +73,6 @@ def run_once(scenario: Scenario, config: NodeConfig, row: Row) -> Metrics:
     if any(target.metric == 'association_ratio' for target in row.targets):
         ratio = association_ratio(recording, lambda person: run(world, config, alone=Alone(person, clean=False)))
         metrics = replace(metrics, association_ratio=ratio)
-    if row.memory:
-        traced = run(world, config, memory=True, limit=MEMORY_SETS)
-        metrics = replace(metrics, peak_mb=max(s.peak_bytes for s in traced.sets) / 1e6)
     return metrics
 
 
@@ -151,7 +148,6 @@ def markdown(done: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
     lines = [
         'Written by `make bench-scenes` from [benchmarks/scenes.json](benchmarks/scenes.json). '
         f'{count["met"]} of {len(found)} targets met, {count["short"]} short, {count["n/a"]} without a value.', '',
-        '![joint error and recall by factor](benchmarks/scenes.png)', '',
         '### Short', '', *markdown_table(('row', 'what'), (
             (row.name, in_words(t, value, verdict)) for row, t, value, verdict in found if verdict == 'short'
         )),
@@ -184,37 +180,6 @@ def show(row: Row, results: Mapping[str, Result], seconds: float) -> None:
     sys.stdout.flush()
 
 
-def draw(results: Mapping[str, Result], path: Path) -> None:
-    """Draw every factor's sweep: joint error, the oracle's, and recall; the other factors are the base case's."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(2, 4, figsize=(15, 6.5), constrained_layout=True)
-    for axis, (factor, values) in zip(axes.flat, FACTORS, strict=False):
-        points = [results[sweep_name(factor, value)] for value in values]
-        x = range(len(points))
-        ours, ratio, recall = (
-            np.array([np.nan if (v := r[key]) is None else v for r in points])
-            for key in ('mpjpe_m', 'oracle_ratio', 'recall')
-        )
-        axis.plot(x, 1e3 * ours, 'o-', label='joint error, mm')
-        axis.plot(x, 1e3 * ours / ratio, 's--', label="the oracle's, mm")
-        axis.set(title=factor.replace('_', ' '))
-        axis.set_ylim(0.0, 1.15 * axis.get_ylim()[1])
-        axis.set_xticks(list(x), [shown(factor, value) for value in values])
-        axis.margins(x=0.1)
-        other = axis.twinx()
-        other.plot(x, recall, '^:', color='tab:green', label='recall (right)')
-        other.set_ylim(0.0, 1.15)
-    handles = [*axes.flat[0].get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    axes.flat[-1].axis('off')
-    axes.flat[-1].legend(handles, [h.get_label() for h in handles], loc='center')
-    figure.savefig(path, dpi=80)
-    pyplot.close(figure)
-
-
 def load_store(digest: str, fresh: bool) -> dict[str, Any]:
     """Return the rows already run with the same sources."""
     if fresh or not STORE.is_file():
@@ -228,17 +193,18 @@ def save(path: Path, digest: str, done: Mapping[str, Any]) -> None:
     write_json(path, {**provenance('make bench-scenes'), 'sources': digest, 'rows': done})
 
 
-def wanted(only: str, group: str, quick: bool, seconds: float) -> list[Row]:
-    """Return the rows asked for, and those that they are compared with; ``seconds`` 0: as long as designed."""
+def wanted(only: str, group: str, quick: bool, seconds: float, seeds: str = '') -> list[Row]:
+    """Return the rows asked for, and those that they are compared with; ``seconds`` 0, ``seeds`` '': as designed."""
     names = {
         row.name for row in rows()
         if only in row.name and group in ('', row.group) and (row.quick or not quick)
     }
     names |= {target.of for row in rows() if row.name in names for target in row.targets if target.of}
     chosen = [row for row in rows() if row.name in names]
-    if not seconds:
-        return chosen
-    return [
+    if seeds:
+        first, _, last = seeds.partition('-')
+        chosen = [replace(row, seeds=tuple(range(int(first), int(last or first) + 1))) for row in chosen]
+    return chosen if not seconds else [
         replace(row, scenario=replace(row.scenario, duration_s=min(seconds, row.scenario.duration_s)))
         for row in chosen
     ]
@@ -252,11 +218,12 @@ def main() -> None:
     parser.add_argument('--group', default='', choices=('', 'named', 'sweep', 'cell'), help='rows of this group')
     parser.add_argument('--quick', action='store_true', help='a chosen dozen')
     parser.add_argument('--seconds', type=float, default=0.0, help='cut every scene to this; 0: as designed')
+    parser.add_argument('--seeds', default='', help='seeds, as 0-9; empty: as designed')
     parser.add_argument('--jobs', type=int, default=1, help='rows at a time')
     parser.add_argument('--fresh', action='store_true', help='run again what was run with the same sources')
     arguments = parser.parse_args()
-    chosen = wanted(arguments.only, arguments.group, arguments.quick, arguments.seconds)
-    digest = sources_digest() + (f'-{arguments.seconds:g}s' if arguments.seconds else '')
+    chosen = wanted(arguments.only, arguments.group, arguments.quick, arguments.seconds, arguments.seeds)
+    digest = sources_digest() + (f'-{arguments.seconds:g}s' if arguments.seconds else '') + arguments.seeds
     done = load_store(digest, arguments.fresh)
     results: dict[str, Result] = {name: stored['metrics'] for name, stored in done.items()}
     missing = [row for row in chosen if row.name not in done]
@@ -280,9 +247,8 @@ def main() -> None:
                 print(f'{row.name}: {in_words(target, value, verdict)}')
     total_s = sum(stored['cpu_s'] for stored in done.values())
     print(f'{len(chosen)} rows, {total_s:.0f} s of CPU time')
-    if all(row.name in done for row in rows()) and not arguments.seconds:
+    if all(row.name in done for row in rows()) and not (arguments.seconds or arguments.seeds):
         save(RESULT, digest, done)
-        draw(results, CHART)
         replace_section(DOCUMENT, markdown(rows(), results))
 
 

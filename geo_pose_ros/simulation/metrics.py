@@ -25,7 +25,6 @@ LEAST_JUDGED = 100
 # Sets until which nothing is warm, and those that count as cold.
 COLD_SETS, WARM_AFTER = 10, 10
 WRISTS = [BODY17.index('left_wrist'), BODY17.index('right_wrist')]
-RIGHT_WRIST = BODY17.index('right_wrist')
 NAN = float('nan')
 
 
@@ -50,14 +49,12 @@ class Metrics:
         crossed_id: share of people who kept their id while crossing.
         mpjpe_m, wrist_p95_m: mean joint error, and 95th percentile of both wrists', of matched bodies at the
             published stamp.
-        swing_m, rest_jitter_m: of 'swing': mean wrist error at full speed; RMS step from set to set at rest.
         views: inlier views per joint of matched bodies.
         inside_2, inside_1, inside_0: share of joints inside the published 95 % ellipsoid; with two inlier views or
             more, with one, with none; not given for fewer than LEAST_JUDGED joints.
         share_1, share_0: share of the joints of matched bodies with one inlier view, with none.
         cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
             the largest of the first ten; cold_ratio: the latter over the former.
-        peak_mb: most memory a set took.
         oracle_ratio: mpjpe_m over that of the oracle.
         clock_error_ms: largest error of a camera's clock offset at the end.
         clock_found_s: from when on all are within 3 ms.
@@ -81,8 +78,6 @@ class Metrics:
     crossed_id: float = NAN
     mpjpe_m: float = NAN
     wrist_p95_m: float = NAN
-    swing_m: float = NAN
-    rest_jitter_m: float = NAN
     views: float = NAN
     inside_2: float = NAN
     inside_1: float = NAN
@@ -92,7 +87,6 @@ class Metrics:
     cpu_warm_ms: float = NAN
     cpu_cold_ms: float = NAN
     cold_ratio: float = NAN
-    peak_mb: float = NAN
     oracle_ratio: float = NAN
     clock_error_ms: float = NAN
     clock_found_s: float = NAN
@@ -201,7 +195,7 @@ def measure(simulated: SimulatedRun) -> Metrics:
         ]),
     }
     values |= delivered(simulated) | coverage(simulated, matched) | costs(simulated)
-    values |= identities(simulated, ids) | swing(simulated, error, matched) | reports(simulated)
+    values |= identities(simulated, ids) | reports(simulated)
     return Metrics(**values)
 
 
@@ -288,22 +282,6 @@ def identities(simulated: SimulatedRun, ids: IntArray) -> dict[str, float]:
         ]
         values['crossed_id'] = _mean(np.array(kept, float))
     return values
-
-
-def swing(simulated: SimulatedRun, error: FloatArray, matched: Sequence[Matched]) -> dict[str, float]:
-    """Return the wrist's error at full speed and its jitter at rest."""
-    world = simulated.world
-    if not len(world.swinging):
-        return {}
-    time_s = np.array([(s.stamp_ns - EPOCH_NS) / NS_PER_S for s in simulated.sets])
-    fast = world.swings(time_s)
-    # The other arm never moves; the first second settles.
-    wrist = np.array([m.xyz[0, WRISTS[0]] for m in matched])
-    steps = np.linalg.norm(np.diff(wrist, axis=0), axis=-1)[time_s[1:] > 1.0]
-    return {
-        'swing_m': _mean(error[fast, 0, RIGHT_WRIST]),
-        'rest_jitter_m': float(np.sqrt(_mean(steps**2))),
-    }
 
 
 def reports(simulated: SimulatedRun) -> dict[str, float]:

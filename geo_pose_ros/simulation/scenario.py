@@ -29,7 +29,6 @@ from .walks import (
     headings,
     placed,
     recorded_clips,
-    swinger,
     walk_on_spot,
     walker,
     walks,
@@ -38,7 +37,6 @@ from .walks import (
 MIXED_HZ = (15.0, 30.0, 60.0)
 # Simulated clocks start here: a stamp of zero is a special case nowhere, but looks like one.
 EPOCH_NS = 1_000_000_000_000
-_TRUTH_RATE_HZ = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,7 @@ class Scenario:
         clock_offset_ms: each camera's stamps are off by a constant from +- this; they sum to zero.
         speed: motion is played so many times as fast.
         spacing_m: distance that people keep (centre to centre; `cell`: of the grid).
-        motion: 'walk' (through the room), 'cell' (each at a position), 'cross' (two walk past each other, 0.5 m apart),
-            'swing' (one person, standing, whose wrist swings with 8 m/s at most).
+        motion: 'walk' (through the room), 'cell' (each at a position), 'cross' (two walk past each other, 0.5 m apart).
         duration_s: simulated time.
         seed: everything random derives from it; each cause has its own stream.
         hidden: people who are in no image, and when.
@@ -120,9 +117,9 @@ class Scenario:
     def __post_init__(self) -> None:
         if self.phase not in ('trigger', 'random', 'half'):
             raise ConfigError(f"Scenario: received phase '{self.phase}', expected trigger, random or half.")
-        if self.motion not in ('walk', 'cell', 'cross', 'swing'):
-            raise ConfigError(f"Scenario: received motion '{self.motion}', expected walk, cell, cross or swing.")
-        wanted = {'cross': 2, 'swing': 1}.get(self.motion, self.people)
+        if self.motion not in ('walk', 'cell', 'cross'):
+            raise ConfigError(f"Scenario: received motion '{self.motion}', expected walk, cell or cross.")
+        wanted = 2 if self.motion == 'cross' else self.people
         if self.cameras < 1 or self.people != wanted or self.people < 1:
             raise ConfigError(
                 f'Scenario: received {self.cameras} cameras and {self.people} people, expected at least one of each, '
@@ -186,7 +183,6 @@ class World:
         rig: as the cameras are; given_rig: as the pipeline is given it.
         cameras: in rig order.
         clock_offset_s: (C,) stamp minus exposure.
-        swinging: (F,) at _TRUTH_RATE_HZ, when the wrist of 'swing' is at full speed; else empty.
     """
 
     scenario: Scenario
@@ -195,16 +191,10 @@ class World:
     given_rig: CameraRig
     cameras: tuple[CameraRecord, ...]
     clock_offset_s: FloatArray
-    swinging: BoolArray
 
     def truth(self, stamp_ns: IntArray | int) -> FloatArray:
         """Return joints (..., P, 17, 3) m at a stamp of a clock that is right."""
         return self.motion((np.asarray(stamp_ns) - EPOCH_NS) / NS_PER_S)
-
-    def swings(self, time_s: FloatArray) -> BoolArray:
-        """Return when the wrist of 'swing' is at full speed, for ``time_s`` (...)."""
-        index = np.round((time_s + MARGIN_S) * _TRUTH_RATE_HZ).astype(np.int64)
-        return np.asarray(self.swinging[np.clip(index, 0, len(self.swinging) - 1)])
 
     @property
     def period_s(self) -> float:
@@ -212,13 +202,10 @@ class World:
         return float(1.0 / self.scenario.rates_hz().max())
 
 
-def _people(scenario: Scenario) -> tuple[Callable[[FloatArray], FloatArray], float, BoolArray]:
-    """Return the people's mocap joints by time, how far they get from the origin, m, and the mask of the swing."""
+def _people(scenario: Scenario) -> tuple[Callable[[FloatArray], FloatArray], float]:
+    """Return the people's mocap joints by time, and how far they get from the origin, m."""
     rng = scenario.random(_MOTION)
     span_s = scenario.duration_s * scenario.speed + 2.0 * MARGIN_S * scenario.speed
-    if scenario.motion == 'swing':
-        clip, full = swinger(span_s, 8.0)
-        return as_motion(clip.joints[:, None], 1.0, clip.fps), 0.5, full
     frames = int(np.ceil(span_s * GRID_HZ)) + 1
     # In a crowd of cells, nobody sways into the neighbour's.
     sway_s = 0.15 if scenario.motion == 'cell' else 0.5
@@ -236,7 +223,7 @@ def _people(scenario: Scenario) -> tuple[Callable[[FloatArray], FloatArray], flo
         paths = walks(rng, scenario.people, scenario.spacing_m, room_m, frames)
     reach_m = float(np.percentile(np.linalg.norm(paths, axis=-1).max(1), 99)) + 0.4
     joints = placed(np.stack(bodies, 1), paths, headings(paths, rng))
-    return as_motion(joints, scenario.speed), reach_m, np.zeros(0, bool)
+    return as_motion(joints, scenario.speed), reach_m
 
 
 def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None = None) -> World:
@@ -245,7 +232,7 @@ def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None
     ``carried`` gives rig_from_world (F, 3, 4) at times (F,) s of a rig that moves; its cameras are those of ``rig``
     in a frame of its own then.
     """
-    motion, reach_m, swinging = _people(scenario)
+    motion, reach_m = _people(scenario)
 
     def truth(time_s: FloatArray) -> FloatArray:
         return np.asarray(detector_joints(motion(time_s), scenario.noise.definition))
@@ -264,7 +251,7 @@ def build(scenario: Scenario, carried: Callable[[FloatArray], FloatArray] | None
         _record(scenario, before_rig, rig.cameras[c], c, rates_hz[c], phase[c], offsets_s[c])
         for c in range(scenario.cameras)
     )
-    return World(scenario, truth, rig, given, records, offsets_s, swinging)
+    return World(scenario, truth, rig, given, records, offsets_s)
 
 
 def _phases(scenario: Scenario) -> FloatArray:

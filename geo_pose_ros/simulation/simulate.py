@@ -10,7 +10,6 @@ Example::
 
 from __future__ import annotations
 
-import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ class SetRecord:
         stamp_ns: of the bodies; now_ns: when it was taken.
         stamps_ns: of its frames, by camera.
         bodies: what was published.
-        cpu_ms: process CPU time of fuse; peak_bytes: memory it took at most beyond what there was (0: not traced).
+        cpu_ms: process CPU time of fuse.
         cameras, measured: SceneResult's.
     """
 
@@ -82,7 +81,6 @@ class SetRecord:
     stamps_ns: Mapping[str, int]
     bodies: Bodies3D
     cpu_ms: float
-    peak_bytes: int
     cameras: Mapping[str, CameraState]
     measured: MeasuredBodies | None = None
 
@@ -103,8 +101,8 @@ class SimulatedRun:
 
 
 def run(
-    world: World, config: NodeConfig | None = None, *, alone: Alone | None = None, memory: bool = False,
-    limit: int | None = None, camera_poses: CameraPoses | None = None,
+    world: World, config: NodeConfig | None = None, *, alone: Alone | None = None, limit: int | None = None,
+    camera_poses: CameraPoses | None = None,
 ) -> SimulatedRun:
     """Play a scene through synchroniser and pipeline as the node does, in simulated time; a set takes none.
 
@@ -112,7 +110,6 @@ def run(
         world: the scene.
         config: the node's settings; None for the defaults.
         alone: only this person's keypoints; None: everybody's.
-        memory: trace the memory of each set (slow: do not take times from it).
         limit: at most so many sets.
         camera_poses: of cameras that move, by their stamps; None: they stand.
     """
@@ -122,7 +119,7 @@ def run(
     done = []
     with PosePipeline(world.given_rig, config.pipeline) as pipeline:
         for found in islice(synchronised(frames, synchronizer), limit):
-            done.append(_fuse(pipeline, found, memory, camera_poses))
+            done.append(_fuse(pipeline, found, camera_poses))
             synchronizer.use_clocks(pipeline.clocks())
     drops: Counter[str] = Counter()
     for causes in synchronizer.counts.drops.values():
@@ -131,13 +128,9 @@ def run(
 
 
 def _fuse(
-    pipeline: PosePipeline, found: StampedSet[Keypoints2D], memory: bool, camera_poses: CameraPoses | None
+    pipeline: PosePipeline, found: StampedSet[Keypoints2D], camera_poses: CameraPoses | None
 ) -> SetRecord:
     """Return what came of one set; the arguments are those of ``run``."""
-    before = 0
-    if memory:
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
     began_s = process_time()
     if camera_poses is None:
         result = pipeline.fuse(found.stamp_ns, found.payloads)
@@ -147,11 +140,7 @@ def _fuse(
         placed = {name: seen for name, seen in found.payloads.items() if name in poses}
         result = pipeline.fuse(found.stamp_ns, placed, poses)
     cpu_ms = (process_time() - began_s) * 1e3
-    peak = 0
-    if memory:
-        peak = tracemalloc.get_traced_memory()[1] - before
-        tracemalloc.stop()
     return SetRecord(
-        result.bodies.stamp_ns, found.ready_ns, dict(found.stamps_ns), result.bodies, cpu_ms, peak,
+        result.bodies.stamp_ns, found.ready_ns, dict(found.stamps_ns), result.bodies, cpu_ms,
         dict(result.scene.cameras), result.scene.measured,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from ..arrays import BoolArray, FloatArray
+from ..arrays import FloatArray
 from ..skeleton import BODY17
 from .motion import MotionClip, random_proportions, stature_m
 from .motion_files import load_motion
@@ -91,27 +91,6 @@ def walker(rng: np.random.Generator, duration_s: float) -> MotionClip:
                 joints[:, k, 2] = centre[2] + np.sin(angle) * x + np.cos(angle) * z
     joints[..., 2] += 0.02 * np.cos(2.0 * phase)[:, None]
     return MotionClip('walker', joints, 30.0)
-
-
-def swinger(duration_s: float, peak_m_s: float) -> tuple[MotionClip, BoolArray]:
-    """Return a standing body whose right arm swings every other two seconds, and where it does at full speed.
-
-    The stretched arm turns about the shoulder by 1 rad to either side; the mask (F,) is true at full amplitude.
-    """
-    rate_hz = 240.0
-    times = np.arange(0.0, duration_s, 1.0 / rate_hz)
-    shoulder = BODY17.index('right_shoulder')
-    chain = BODY17.index('right_elbow'), BODY17.index('right_wrist')
-    lengths = np.array([0.28, 0.53])
-    within = times % 4.0
-    full = (within >= 1.5) & (within <= 3.5)
-    envelope = np.clip(np.minimum(within - 1.0, 4.0 - within) / 0.5, 0.0, 1.0)
-    envelope = 0.5 - 0.5 * np.cos(np.pi * envelope)
-    angle = envelope * np.sin(peak_m_s / lengths[1] * times)
-    joints = np.repeat(STANDING[None], len(times), 0)
-    for k, length in zip(chain, lengths, strict=True):
-        joints[:, k] = STANDING[shoulder] + length * np.stack([np.cos(angle), np.sin(angle), 0.0 * angle], -1)
-    return MotionClip('swinger', joints, rate_hz), full
 
 
 def recorded_clips() -> list[MotionClip]:

@@ -60,12 +60,8 @@ class Views:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A decoded frame, and how long that took."""
-
-    frame: Frame
-    decode_ms: float
+# A decoded frame, and how many ms that took.
+_Loaded = tuple[Frame, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +254,7 @@ class DetectionStage:
     ) -> dict[str, _View]:
         """Return the views of ``loaded``; raise DetectorError for whatever goes wrong."""
         began = perf_counter()
-        frames = {name: one.frame for name, one in loaded.items()}
+        frames = {name: frame for name, (frame, _) in loaded.items()}
         if not frames:
             return {}
         try:
@@ -278,7 +274,7 @@ class DetectionStage:
         done = perf_counter()
         each_ms = (done - began) * 1e3 / len(frames)
         return {
-            name: _View(one.frame, keypoints[name], one.decode_ms, each_ms, done) for name, one in loaded.items()
+            name: _View(frame, keypoints[name], decode_ms, each_ms, done) for name, (frame, decode_ms) in loaded.items()
         }
 
 
@@ -313,4 +309,4 @@ def _load(name: str, load: FrameLoader) -> _Loaded:
     # A damaged image may make a decoder raise anything.
     except Exception as error:
         raise FrameError(f"Camera '{name}': its image cannot be read: {type(error).__name__}: {error}") from error
-    return _Loaded(frame, (perf_counter() - began) * 1e3)
+    return frame, (perf_counter() - began) * 1e3

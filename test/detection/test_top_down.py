@@ -264,14 +264,7 @@ def test_several_cameras_are_read_in_one_call_and_remembered_apart():
     assert world.reads[-1] == [1]
 
 
-def test_small_or_missing_people_are_looked_for_in_tiles_one_at_a_time():
-    world = World()
-    detector = detector_of(world)
-    for tenth in range(4):
-        look(detector, tenth * TENTH)
-    # The first look knows of nobody small yet, and is followed by one at the image turned; then comes one more square,
-    # a tile or a direction.
-    assert world.looks == [[1], [3], [2], [2], [2]]
+def test_tiles_overlap_and_cover_the_image():
     covering = tiles(640, 480)
     np.testing.assert_allclose(covering.size, 320.0)
     low, high = covering.centre - 160.0 + 0.5, covering.centre + 160.0 + 0.5

@@ -284,16 +284,14 @@ def summary_table(outcomes: Sequence[Outcome]) -> str:
     return '\n'.join(lines)
 
 
-def process_fleet(
-    jobs: Sequence[FleetJob], out: Path, *, workers: int, scheduler: str, show: Callable[[str], object]
-) -> list[Outcome]:
-    """Process the jobs, tell of each as it ends, and write fleet.json into ``out``; return what became of each."""
+def process_fleet(jobs: Sequence[FleetJob], out: Path, *, workers: int, scheduler: str = '') -> list[Outcome]:
+    """Process the jobs, print each as it ends, and write fleet.json into ``out``; return what became of each."""
     outcomes: list[Outcome] = []
     for outcome in process_jobs(jobs, workers=workers, scheduler=scheduler):
         outcomes.append(outcome)
         state = f'failed: {outcome.error}' if outcome.error else f'{outcome.sets} sets, {outcome.bodies} bodies'
-        show(f'[{len(outcomes)}/{len(jobs)}] {outcome.bag}: {state}')
+        print(f'[{len(outcomes)}/{len(jobs)}] {outcome.bag}: {state}', flush=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / 'fleet.json').write_text(_as_json([outcome.fields() for outcome in outcomes]), encoding='utf-8')
-    show(summary_table(outcomes))
+    print(summary_table(outcomes), flush=True)
     return outcomes

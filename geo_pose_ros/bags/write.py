@@ -148,15 +148,13 @@ class BagWriter:
         time_ns = bodies.stamp_ns if time_ns is None else time_ns
         self.write(f'{NODE}/bodies', bodies_to_cloud(self._make, bodies), time_ns)
 
-    def write_raw(
-        self, topic: str, message_type: str, raw: bytes | memoryview, time_ns: int, typestore: Typestore = TYPESTORE
-    ) -> None:
-        """Write a serialised message; ``typestore`` knows its definition if the topic is new.
+    def write_raw(self, topic: str, message_type: str, raw: bytes | memoryview, time_ns: int) -> None:
+        """Write a serialised message; of a type that ``TYPESTORE`` does not know the topic is declared before.
 
         Raises:
             BagError: if it cannot be written (a full disk), or the topic was declared with another type.
         """
-        self.add_topic(topic, message_type, typestore=typestore)
+        self.add_topic(topic, message_type)
         try:
             self._writer.write(self._connections[topic], time_ns, raw)
         except _FAILURES as failure:

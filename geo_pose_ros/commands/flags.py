@@ -22,9 +22,7 @@ T = TypeVar('T')
 _SETTING = 'setting:'
 
 
-def add_rig_arguments(
-    parser: Parser, purpose: str = "calibration [default: the bag's own]"
-) -> None:
+def add_rig_arguments(parser: Parser, purpose: str = "calibration [default: the bag's own]") -> None:
     """Add `--rig` and `--unit`, for ``rig_from_arguments``."""
     parser.add_argument('--rig', type=existing, metavar='FILE', help=purpose)
     add_unit_argument(parser)
@@ -38,9 +36,9 @@ def add_unit_argument(parser: Parser) -> None:
     )
 
 
-def add_camera_arguments(parser: Parser, cameras: str = 'use only these') -> None:
+def add_camera_arguments(parser: Parser) -> None:
     """Add the flags that say which cameras of a bag are used and what they send, for ``choice_from_arguments``."""
-    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help=cameras)
+    parser.add_argument('--cameras', nargs='+', default=(), metavar='CAMERA', help='use only these')
     parser.add_rare_argument('--image-topics', nargs='+', default=(), metavar='CAMERA=TOPIC', help=IMAGE_TOPICS)
     parser.add_rare_argument(
         '--camera-info-topics', nargs='+', default=(), metavar='CAMERA=TOPIC', help=CAMERA_INFO_TOPICS

@@ -65,12 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     print(words)
     rig = rig_from_arguments(arguments)
     if len(arguments.bag) > 1 or glob.has_magic(arguments.bag[0]) or arguments.scheduler:
-        def make(bag: Path, out: Path) -> Job:
-            return Job(bag, out, config, rig, arguments.storage)
-
+        make = partial(Job, config=config, rig=rig, storage=arguments.storage)
         outcomes = process_fleet(
             jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out,
-            workers=arguments.workers, scheduler=arguments.scheduler, show=partial(print, flush=True),
+            workers=arguments.workers, scheduler=arguments.scheduler,
         )
         return 2 if any(outcome.error for outcome in outcomes) else 0
     summary = process_bag(

@@ -20,8 +20,6 @@ from ..types import CameraRig
 from .quality import ObservedSet, measured
 from .settings import ReportConfig
 
-# Nearer joints have no image.
-_NEAREST_M = 0.1
 # Fewer such people say nothing.
 _LEAST = 10
 
@@ -46,7 +44,7 @@ class LifterRange:
         if not (self._range and len(alone) and cameras):
             return
         cam_from_world = np.stack(cameras)
-        rays = project_rays(cam_from_world, alone, _NEAREST_M)
+        rays = project_rays(cam_from_world, alone)
         known = np.isfinite(rays).all(-1).astype(float)
         view = canonical_poses(rays, known, up_in_cameras(cam_from_world, self._config.up)).view
         beyond = view - within_range(view, self._range)[0]

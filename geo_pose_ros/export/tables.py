@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import needing
+from ..evaluation.bodies import bone_lengths
 from ..geometry.stats import nan_median
 from ..messages.clouds.bodies import sigma_m
 from ..skeleton import BODY17
@@ -95,9 +96,8 @@ def write_people(bodies: BodySequence, out: Path) -> Iterator[Path]:
 
     ``pipeline.tracking.people`` reads it, so that these people are known when they come again.
     """
-    first, second = np.array(BODY17.edges).T
     xyz = np.where((bodies.num_views >= 2)[..., None], bodies.xyz, np.nan)
-    lengths_m = np.moveaxis(np.linalg.norm(xyz[:, :, second] - xyz[:, :, first], axis=-1), 0, -1)
+    lengths_m = np.moveaxis(bone_lengths(BODY17, xyz), 0, -1)
     enough = np.isfinite(lengths_m).sum(-1) >= _LEAST_SETS
     lengths_m = np.where(enough, nan_median(lengths_m), np.nan)
     people = {

@@ -18,8 +18,8 @@ UP_AXES: Mapping[str, tuple[float, float, float]] = {
 }
 
 
-def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) -> FloatArray:
-    """Return ``source`` (..., N, 3) moved onto ``target`` (..., N, 3) by the best rotation, translation (and scale).
+def align(source: FloatArray, target: FloatArray) -> FloatArray:
+    """Return ``source`` (..., N, 3) moved onto ``target`` (..., N, 3) by the best rotation, translation and scale.
 
     Used by P-MPJPE. Points that are NaN in either set are left out of the fit; a set with fewer than three common
     points comes back NaN.
@@ -41,10 +41,8 @@ def align(source: FloatArray, target: FloatArray, *, with_scale: bool = True) ->
     sign = np.ones_like(S)
     sign[..., 2] = np.sign(np.linalg.det(U @ Vt))
     R = (U * sign[..., None, :]) @ Vt
-    scale: FloatArray = np.ones(S.shape[:-1])
-    if with_scale:
-        spread = (centred_source**2).sum((-1, -2))
-        scale = (S * sign).sum(-1) / np.where(spread > 0.0, spread, np.nan)
+    spread = (centred_source**2).sum((-1, -2))
+    scale: FloatArray = (S * sign).sum(-1) / np.where(spread > 0.0, spread, np.nan)
     moved = scale[..., None, None] * ((source - mean_source) @ np.swapaxes(R, -1, -2)) + mean_target
     return np.where(count >= 3, moved, np.nan)
 

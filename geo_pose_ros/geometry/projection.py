@@ -22,6 +22,8 @@ from .rigid import transform_points
 
 # The normalised plane ends at 90 degrees, at infinity.
 _WIDEST_RAD = np.deg2rad(89.0)
+# Nearer joints have no image.
+_NEAREST_M = 0.1
 
 
 def project(intrinsics: Intrinsics, xyz_cam: FloatArray) -> FloatArray:
@@ -45,13 +47,13 @@ def project_world(camera: Camera, xyz_world: FloatArray) -> FloatArray:
     return project(camera.intrinsics, transform_points(camera.cam_from_world, xyz_world))
 
 
-def project_rays(cam_from_world: FloatArray, xyz_world: FloatArray, nearest_m: float = 0.0) -> FloatArray:
+def project_rays(cam_from_world: FloatArray, xyz_world: FloatArray) -> FloatArray:
     """Project points (..., N, 3) m of the world to the normalised planes of C cameras, (..., C, N, 2).
 
-    NaN for NaN, and for points whose depth is not above ``nearest_m``.
+    NaN for NaN, and for points that are no farther than ``_NEAREST_M``.
     """
     local = xyz_world[..., None, :, :] @ np.swapaxes(cam_from_world[..., :3], -1, -2) + cam_from_world[:, None, :, 3]
-    depth = np.where(local[..., 2:] > nearest_m, local[..., 2:], np.nan)
+    depth = np.where(local[..., 2:] > _NEAREST_M, local[..., 2:], np.nan)
     rays: FloatArray = local[..., :2] / depth
     return rays
 

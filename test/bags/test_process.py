@@ -2,6 +2,7 @@
 """The pipeline over a bag: what is written, and what becomes of faults."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ from geo_pose_ros.skeleton import BODY17, BODY33, COCO17, anchors, map_to_body17
 from geo_pose_ros.types import CameraRig, Frame, Keypoints2D, PredictedPeople
 from geo_pose_ros.view.report import measure_recording
 
+from ..evaluation.moving import copy_bag
 from ..recorded import FRAMES, PERIOD_NS, START_NS, grey_image, write_scene
 from ..scenes import keypoints, person, ring_rig
 
@@ -206,17 +208,17 @@ def test_rig_given_instead_of_recorded(tmp_path, truth_detector, caplog):
 
 def damaged(folder, change, **scene):
     """Write a scene with each image message as ``change(topic, number, message)``; None leaves it out."""
+    numbers: Counter[str] = Counter()
+
+    def changed(_, message):
+        if 'image_raw' not in message.topic:
+            return message.raw
+        numbers[message.topic] += 1
+        decoded = change(message.topic, numbers[message.topic] - 1, message.decode())
+        return None if decoded is None else TYPESTORE.serialize_cdr(decoded, message.message_type)
+
     write_scene(folder / 'bag', **scene)
-    with BagReader(folder / 'bag') as reader, BagWriter(folder / 'damaged') as writer:
-        numbers: dict[str, int] = {}
-        for message in reader.messages():
-            decoded = message.decode()
-            if 'image_raw' in message.topic:
-                number = numbers[message.topic] = numbers.get(message.topic, -1) + 1
-                decoded = change(message.topic, number, decoded)
-            if decoded is not None:
-                raw = TYPESTORE.serialize_cdr(decoded, message.message_type)
-                writer.write_raw(message.topic, message.message_type, raw, message.time_ns)
+    copy_bag(folder / 'bag', folder / 'damaged', changed)
     return folder / 'damaged'
 
 

@@ -137,14 +137,12 @@ def test_align_recovers_a_similarity(rotation, translation, scale):
     np.testing.assert_allclose(align(source, target), target, atol=1e-9)
 
 
-def test_align_leaves_unknown_points_out_keeps_a_size_and_never_mirrors():
+def test_align_leaves_unknown_points_out_and_never_mirrors():
     source, target = person(3), person(3) + (1.0, 2.0, 3.0)
     target[4] = np.nan
     np.testing.assert_allclose(align(source, target), source + (1.0, 2.0, 3.0), atol=1e-9)
     target[2:] = np.nan
     assert np.isnan(align(source, target)).all()
-    grown = align(source, 2.0 * source, with_scale=False)
-    np.testing.assert_allclose(np.ptp(grown, axis=0), np.ptp(source, axis=0), rtol=1e-9)
     mirrored = source * (-1.0, 1.0, 1.0)
     assert np.abs(align(source, mirrored) - mirrored).max() > 0.05
 

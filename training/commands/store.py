@@ -42,11 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(StoreSettings, arguments)
     rig = None if arguments.rig is None else load_rig(arguments.rig)
 
-    def make(bag: Path, out: Path) -> StoreJob:
-        return StoreJob(bag, out, settings, rig, tuple(arguments.cameras), arguments.skeleton)
-
+    make = partial(
+        StoreJob, settings=settings, rig=rig, cameras=tuple(arguments.cameras), skeleton=arguments.skeleton
+    )
     outcomes = process_fleet(
         jobs_for(find_bags(arguments.bag), arguments.out, make), arguments.out, workers=arguments.workers,
-        scheduler=arguments.scheduler, show=partial(print, flush=True),
+        scheduler=arguments.scheduler,
     )
     return int(any(outcome.error for outcome in outcomes))

@@ -18,8 +18,6 @@ from ..settings import VirtualCameraSettings
 from .bank import CanonicalViews
 from .recording import PersonRecording
 
-# Nearer joints have no image.
-_NEAREST_M = 0.1
 # Frames per hidden limb and per edge of the image.
 FRAMES_PER_BODY = 25
 # Joints of a limb at most: an arm, a leg, neck and head.
@@ -47,7 +45,7 @@ class Residuals:
     @classmethod
     def of(cls, labels: FloatArray, views: CanonicalViews, rays: FloatArray, confidence: FloatArray) -> Residuals:
         """Return the residuals of ``rays`` (F, C, J, 2) from labels (F, J, 3)."""
-        projected = project_rays(views.cam_from_world, labels, _NEAREST_M)
+        projected = project_rays(views.cam_from_world, labels)
         return cls((rays - projected) / views.poses.size[..., None, None], confidence)
 
     def frames(self, chosen: slice) -> Residuals:
@@ -90,7 +88,7 @@ class VirtualCameras:
         if not known.any():
             known, xyz = np.ones_like(known), np.zeros_like(xyz)
         cameras = self._cameras(np.median(xyz[known], axis=0), count, rng)
-        exact = project_rays(cameras, xyz, _NEAREST_M)
+        exact = project_rays(cameras, xyz)
         size = canonical_poses(exact, np.where(np.isfinite(exact).all(-1), 1.0, 0.0)).size
         donor = rng.integers(len(self.recording.rig), size=count)
         factor = np.ones((1, 1, 1))

@@ -30,8 +30,6 @@ from .views import SeenJoints
 # A residual above this many person heights is no jitter; labels less certain than this say nothing.
 _OUTLIER = 0.07
 _SURE = 0.3
-# Nearer joints have no image.
-_NEAREST_M = 0.1
 # Fewer residuals than this are too few for an estimate.
 _LEAST = 200
 _BINS = 6
@@ -95,7 +93,7 @@ def fit_noise(recordings: Sequence[PersonRecording]) -> NoiseSettings:
 def _residuals(recording: PersonRecording) -> list[_Residuals]:
     """Return the residuals of each view, sides exchanged back where they are swapped."""
     views, (labels, weight) = SeenJoints.of(recording), refined_labels(recording)
-    projected = project_rays(recording.cam_from_world, labels, _NEAREST_M)
+    projected = project_rays(recording.cam_from_world, labels)
     size = np.maximum((projected.max(2) - projected.min(2)).max(-1), 1e-3)[..., None]
     labelled = np.where((weight > _SURE)[:, None, :, None], projected, np.nan)
     rays = np.where(views.seen[..., None], views.rays, np.nan)

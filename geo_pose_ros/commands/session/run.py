@@ -17,7 +17,7 @@ from ...bags.process import ProcessConfig
 from ...export.formats import parse_formats
 from ...page import render
 from ...session.folder import EXPORT, REPORT
-from ...session.run import RunTask, find_task, run_task
+from ...session.run import find_task, run_task
 from ..flags import add_settings, existing, existing_or_pattern, set_values
 from ..parser import Parser
 
@@ -65,11 +65,8 @@ def _run_many(arguments: argparse.Namespace, given: dict[str, object]) -> int:
     folders = [path for path in find_bags(arguments.videos) if path.is_dir()]
     out = arguments.out or Path('sessions')
 
-    def make(folder: Path, session: Path) -> RunTask:
-        return find_task([folder], session, **given)
-
-    jobs = jobs_for(folders, out, make)
-    outcomes = process_fleet(jobs, out, workers=arguments.workers, scheduler='', show=partial(print, flush=True))
+    jobs = jobs_for(folders, out, lambda folder, session: find_task([folder], session, **given))
+    outcomes = process_fleet(jobs, out, workers=arguments.workers)
     failed = sum(bool(outcome.error) for outcome in outcomes)
     lead = f'{len(jobs)} sessions, {failed} failed'
     page = render(

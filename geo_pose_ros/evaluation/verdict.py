@@ -35,6 +35,8 @@ _BINS = 48
 _PERIOD_NS, _LEAST_SETS, _HELD_NS = 4 * NS_PER_S, 10, _WINDOW_NS
 # A calibration is judged by so many sets.
 _SURE_SETS = 30
+# Who walks is not followed by fewer sets per second: what is unmatched, and how limbs change, tells of the gaps then.
+_FOLLOWED_HZ, _FOLLOWED = 5.0, {'unmatched', 'bones', 'ids'}
 # What was found stays so down to this part of the limits.
 _STAYS = 0.6
 # It takes so many cameras to contradict each other; ids that lived for so long are people.
@@ -173,6 +175,8 @@ class RecentVerdict:
         if len(rig) < _JUDGING or not is_complete:
             # Frames of sets that there was no time for are missing; more cameras tell what all miss.
             doubtful.add('missing')
+        if not is_complete and len(sets) < _FOLLOWED_HZ * report.duration_s:
+            doubtful |= _FOLLOWED
         seen_now = {
             (finding.where, finding.kind): finding for finding in verdict.findings
             if (finding.where, finding.kind) not in beside and finding.severity and finding.kind not in doubtful

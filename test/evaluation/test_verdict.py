@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from geo_pose_ros.evaluation import statistics, verdict
@@ -114,6 +115,21 @@ def test_frames_that_there_was_no_time_for_are_not_missed(is_complete, kinds):
         recent.add(replace(seen, keypoints=heard), rig)
         found = recent.verdict(is_complete=is_complete)
     assert {finding.kind for finding in found.findings} == kinds
+
+
+@pytest.mark.parametrize(('is_complete', 'kinds'), [(True, {'unmatched'}), (False, set())])
+def test_few_sets_of_a_slow_machine_judge_nobody(is_complete, kinds):
+    """Three sets a second, the others passed over; one camera finds somebody else beside the person."""
+    rig, recent, kept = ring_rig(4), RecentVerdict(), set()
+    for seen in sets_of(rig, range(0, 480, 10)):
+        cam0 = seen.keypoints['cam0']
+        both = replace(
+            cam0, xy=np.concatenate([cam0.xy, cam0.xy + 400.0]), confidence=np.tile(cam0.confidence, (2, 1)),
+            hints=np.full(2, -1),
+        )
+        recent.add(replace(seen, keypoints={**seen.keypoints, 'cam0': both}), rig)
+        kept |= {finding.kind for finding in recent.verdict(is_complete=is_complete).findings}
+    assert kept == kinds
 
 
 def begun(recent, rig, parts):

@@ -13,7 +13,7 @@ from ..arrays import BoolArray, FloatArray, IntArray
 from ..compiled import ready
 from .depth import pose_depths
 from .kernels.sides import find_suspects
-from .left_right import Sides, sides_against_prediction
+from .left_right import Sides
 from .prior import BodyPrior, LiftedViews
 from .settings import SolverConfig
 from .solver import Solution, keypoints_table, model_table, solve_rows
@@ -74,9 +74,7 @@ def estimate_bodies(
     settled, changed = np.zeros(bodies, bool), np.zeros(0, np.int64)
     if prior.joints is not None:
         sure = None if prior.centre_variance is None else prior.centre_variance < _SURE_M2
-        against = sides_against_prediction(
-            cameras.cam_from_world, views.xn, prior.joints, prior.displacement, sure
-        )
+        against = sides.against(prior.joints, sure)
         if against.any():
             settled = np.asarray(against.any((0, 1)))
             changed = sides.repair(np.flatnonzero(settled), model, against)

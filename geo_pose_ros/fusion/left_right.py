@@ -22,32 +22,7 @@ from .kernels.sides import LIMB_PAIRS, LIMBS, MIRROR, find_sides_against, repair
 from .kernels.tables import Keypoints, Model
 from .views import BodyViews
 
-__all__ = ['LIMBS', 'LIMB_PAIRS', 'MIRROR', 'Sides', 'sides_against_prediction']
-
-
-def sides_against_prediction(
-    cam_from_world: FloatArray, xn: FloatArray, predicted: FloatArray, displacement: FloatArray | None,
-    sure: BoolArray | None = None,
-) -> BoolArray:
-    """Return (groups, C, B) the views in which a limb group's sides are not as predicted, where that is no majority.
-
-    Nor is a lone view where the prediction is ``sure``: several views have just seen the body.
-
-    Args:
-        cam_from_world: (C, 3, 4).
-        xn: (C, B, J, 2) keypoints, NaN = not seen.
-        predicted: (B, J, 3) m, NaN = unknown.
-        displacement: (C, B, J, 3) m, from ``predicted`` to the joint at the view's instant; None for none.
-        sure: (B,), None for nobody.
-    """
-    cameras, bodies, joints, _ = xn.shape
-    against = np.empty((len(LIMBS), cameras, bodies), bool)
-    find_sides_against(
-        ready(cam_from_world), ready(xn), ready(predicted),
-        np.empty((cameras, 0, joints, 3)) if displacement is None else ready(displacement),
-        np.zeros(bodies, bool) if sure is None else np.ascontiguousarray(sure), against,
-    )
-    return against
+__all__ = ['LIMBS', 'LIMB_PAIRS', 'MIRROR', 'Sides']
 
 
 @cache
@@ -71,6 +46,20 @@ class Sides:
         self.given, self.confidence = given, confidence
         self.exchanged: BoolArray = np.zeros((len(LIMBS), *confidence.shape[:2]), bool)
         self._owns = False
+
+    def against(self, predicted: FloatArray, sure: BoolArray | None = None) -> BoolArray:
+        """Return (groups, C, B) the views in which a limb group's sides are not as predicted, where these are not most.
+
+        Nor is a lone view where the prediction is ``sure``: several views have just seen the body.
+
+        Args:
+            predicted: (B, J, 3) m at the set's instant, NaN = unknown.
+            sure: (B,), None for nobody.
+        """
+        found = np.empty(self.exchanged.shape, bool)
+        sure = np.zeros(len(predicted), bool) if sure is None else sure
+        find_sides_against(self.given, ready(predicted), sure, found)
+        return found
 
     def views(self) -> BodyViews:
         """Return the keypoints as they are now."""

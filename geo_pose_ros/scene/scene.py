@@ -28,7 +28,7 @@ from .bones import BoneLengths
 from .cameras.learner import CameraLearner
 from .cameras.states import CameraState, CameraStates
 from .further import FurtherJoints
-from .kernels.report import ReportArrays, write_report
+from .kernels.tracks import ReportArrays, write_report
 from .measurement import Assignment, Measured, assign, measure_bodies
 from .observation import Observation, Observer
 from .predictions import Predictions

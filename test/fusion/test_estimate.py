@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.fusion.estimate import Estimate, estimate_bodies
-from geo_pose_ros.fusion.left_right import LIMB_PAIRS, sides_against_prediction
+from geo_pose_ros.fusion.left_right import LIMB_PAIRS, Sides
 from geo_pose_ros.fusion.prior import BodyPrior
 from geo_pose_ros.fusion.settings import SolverConfig
+from geo_pose_ros.fusion.solver import keypoints_table
 from geo_pose_ros.fusion.views import BodyViews, Cameras, Noise
 from geo_pose_ros.geometry.projection import normalize
 from geo_pose_ros.scene.bodies import to_bodies
@@ -39,6 +40,11 @@ def run(P, focal, xn, confidence, noise=None, lift=None, **known):
     views = BodyViews(np.where(confidence[..., None] > 0.0, xn, np.nan), confidence * np.isfinite(xn).all(-1))
     noise = noise or noise_of(count)
     return estimate_bodies(cameras, views, BodyPrior(**known), SolverConfig(), noise, lift)
+
+
+def against(P, xn, predicted, displacement, sure=None):
+    weights = np.ones(xn.shape[:-1])
+    return Sides(keypoints_table(P, np.ones(len(P)), xn, weights, displacement), weights).against(predicted, sure)
 
 
 def swap(xn, view, body, group):
@@ -115,16 +121,16 @@ def test_sides_are_expected_where_each_view_saw_them():
     P, _, xn, _, truth = scene()
     swap(xn, 2, 0, LEGS)
     away = np.broadcast_to(np.array([0.4, 0.3, 0.1]), (4, *truth.shape))
-    expected = sides_against_prediction(P, xn, truth - away[0], away)
+    expected = against(P, xn, truth - away[0], away)
     assert np.argwhere(expected).tolist() == [[0, 2, 0]]
     # A lone view is believed, unless several have just seen the body.
     alone = np.full_like(xn, np.nan)
     alone[2] = xn[2]
     for sure, found in ((None, []), (np.array([False]), []), (np.array([True]), [[0, 2, 0]])):
-        assert np.argwhere(sides_against_prediction(P, alone, truth - away[0], away, sure)).tolist() == found
+        assert np.argwhere(against(P, alone, truth - away[0], away, sure)).tolist() == found
     # Nothing is said where it is not known, or where the expected is too far off.
-    assert not sides_against_prediction(P, xn, np.full_like(truth, np.nan), None).any()
-    assert not sides_against_prediction(P, xn, truth - 3.0 * away[0], None).any()
+    assert not against(P, xn, np.full_like(truth, np.nan), None).any()
+    assert not against(P, xn, truth - 3.0 * away[0], None).any()
 
 
 def test_views_that_disagree_for_another_reason_are_left_alone():

@@ -14,7 +14,8 @@ from itertools import combinations
 import numpy as np
 
 from geo_pose_ros.arrays import BoolArray, FloatArray, IntArray
-from geo_pose_ros.fusion.left_right import LIMB_PAIRS, LIMBS, sides_against_prediction
+from geo_pose_ros.fusion.left_right import LIMB_PAIRS, LIMBS, Sides
+from geo_pose_ros.fusion.solver import keypoints_table
 from geo_pose_ros.geometry.stats import geman_mcclure_cost, nan_median
 from geo_pose_ros.geometry.triangulation import reprojection_residuals
 from geo_pose_ros.skeleton import BODY17
@@ -46,7 +47,9 @@ def confused_sides(cam_from_world: FloatArray, rays: FloatArray, labels: FloatAr
         labels: (F, J, 3) m, NaN = unknown.
     """
     seen = np.moveaxis(rays, 1, 0)
-    return sides_against_prediction(cam_from_world, seen, labels, None).transpose(2, 1, 0)
+    weights = np.ones(seen.shape[:-1])
+    given = keypoints_table(cam_from_world, np.ones(len(cam_from_world)), seen, weights, None)
+    return Sides(given, weights).against(labels).transpose(2, 1, 0)
 
 
 def exchange_sides(points: FloatArray, confidence: FloatArray, confused: BoolArray) -> tuple[FloatArray, FloatArray]:

@@ -33,7 +33,7 @@ _SPREAD_RATIO = 2.5
 _SAME_HYPOTHESIS_M = 0.25
 # Pairs whose middles are compared in one set, and whose joints are, which bounds its time (of the first, all pairs of
 # partners among 600 detections); the next set goes on with who is left.
-_MOST_TRIED, _MOST_COMPARED = 1 << 19, 32768
+_MOST_TRIED, _MOST_COMPARED = 1 << 18, 16384
 
 
 class Rays(NamedTuple):

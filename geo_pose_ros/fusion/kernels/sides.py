@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ...compiled import Bool1D, Bool3D, Float1D, Float2D, Float3D, Float4D, Int1D, helper, kernel
+from ...compiled import Bool1D, Bool3D, Float1D, Float2D, Float3D, Int1D, helper, kernel
 from ...geometry.kernels import insert_sorted
 from ...skeleton import BODY17, mirror_of
 from .covariance import UNKNOWN_DEPTH_M, count_inliers
@@ -41,20 +41,18 @@ MIRROR = np.array(mirror_of(BODY17))
 
 
 @kernel('against')
-def find_sides_against(
-    cam_from_world: Float3D, xn: Float4D, predicted: Float3D, displacement: Float4D, sure: Bool1D, against: Bool3D
-) -> None:
-    """Write the views (groups, C, B) whose sides are not as ``predicted``; ``left_right.sides_against_prediction``."""
-    cameras, bodies, joints, _ = xn.shape
+def find_sides_against(given: Keypoints, predicted: Float3D, sure: Bool1D, against: Bool3D) -> None:
+    """Write the views (groups, C, B) whose sides are not as ``predicted``; ``left_right.Sides.against``."""
+    cameras, bodies, joints = given.weights.shape
     ratio, moved = np.empty(cameras), np.zeros((joints, 3))
     for b in range(bodies):
-        alone = sure[b] and _count_views(xn[:, b]) == 1
+        alone = sure[b] and _count_views(given.xn[:, b]) == 1
         for g in range(len(LIMBS)):
             straight, exchanged = 1 if alone else 0, 0
             for c in range(cameras):
-                if displacement.shape[1]:
-                    moved = displacement[c, b]
-                ratio[c] = _mirrored_over_own(cam_from_world[c], xn[c, b], predicted[b], moved, g)
+                if given.displacement.shape[1]:
+                    moved = given.displacement[c, b]
+                ratio[c] = _mirrored_over_own(given.cam_from_world[c], given.xn[c, b], predicted[b], moved, g)
                 straight += 1 if ratio[c] > _CLEARLY and not alone else 0
                 exchanged += 1 if ratio[c] < 1.0 / _CLEARLY else 0
             for c in range(cameras):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from geo_pose_ros.fusion.kernels.sides import find_suspects
-from geo_pose_ros.fusion.left_right import LIMBS, Sides, sides_against_prediction
+from geo_pose_ros.fusion.left_right import LIMBS, Sides
 from geo_pose_ros.fusion.settings import SolverConfig
 from geo_pose_ros.fusion.solver import keypoints_table, model_table, solve
 from geo_pose_ros.skeleton import BODY17, mirror_of
@@ -39,9 +39,9 @@ def lower_median(values: np.ndarray) -> float:
 
 
 def test_views_are_against_a_prediction_where_mirrored_labels_are_clearly_nearer(scene):
-    xn, _, truth, _ = scene
+    xn, weights, truth, _ = scene
     predicted = truth + np.random.default_rng(9).normal(0.0, 0.05, truth.shape)
-    found = sides_against_prediction(CAMERAS, xn, predicted, None)
+    found = Sides(keypoints_table(CAMERAS, FOCAL_PX, xn, weights, None), weights).against(predicted)
     expected = np.zeros(found.shape, bool)
     for g, b in np.ndindex(2, 3):
         ratio = np.array([

@@ -31,7 +31,7 @@ from .equations import (
 )
 from .lifted import SHARED, read_prior
 from .tables import Keypoints, Model, Prior, Solution
-from .tree import PARENT, make_tree, read_bones, solve_tree
+from .tree import PARENT, add_low_rank, make_tree, read_bones, solve_tree
 
 # The cache of compiled code depends on constants that this module imports.
 __all__ = ['PARENT', 'solve_bodies']
@@ -166,6 +166,8 @@ def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: i
         solve_tree(tree, own, SHARED * known.lifted)
         for i in range(size):
             room.xyz[i % 3, i // 3] = tree.right[i]
+    if r:
+        add_low_rank(tree, known.columns, SHARED * known.lifted, r + shared)
     keypoint_part(tree.columns, r + shared, equations, room.covariance, room.random)
     for j in range(size // 3):
         count_shared(tree.columns, 3 * j, r, shared, model.level, room.covariance[j], room.random[j])

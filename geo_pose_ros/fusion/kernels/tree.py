@@ -36,7 +36,7 @@ class Tree(NamedTuple):
         right: (3J,) the right-hand side; ``solve_tree`` leaves the joints, m.
         columns: (3J, r + n) Y, Z and other right-hand sides, without the bones' lengths: how they move the joints.
         solved: (3J, r) Y and Z after the elimination, times the inverse of A's block-diagonal factor.
-        middle: (r, r + n + 1) the r x r matrix, and what it solves.
+        middle: (r, r + 1) the r x r matrix, and what it solves.
     """
 
     factors: Float2D
@@ -57,7 +57,7 @@ def make_tree(joints: int, r: int, n: int) -> Tree:
     size = 3 * joints
     return Tree(
         np.empty((joints, 6)), np.zeros((joints, 3)), np.zeros(joints), np.full(joints, np.inf), np.zeros((joints, 3)),
-        np.zeros(joints), np.empty(size), np.zeros((size, r + n)), np.empty((size, r)), np.zeros((r, r + n + 1)),
+        np.zeros(joints), np.empty(size), np.zeros((size, r + n)), np.empty((size, r)), np.empty((r, r + 1)),
     )
 
 
@@ -79,7 +79,7 @@ def read_bones(prior: Prior, model: Model, n: int, seen: int, xyz: Float2D, tree
 
 @helper
 def solve_tree(tree: Tree, own: Float2D, negative: int) -> bool:
-    """Solve for all right-hand sides; return False, and write NaN, where the information is not positive definite.
+    """Solve for ``right``, and for ``columns`` by A alone; return False, and write NaN, where that is not possible.
 
     Args:
         tree: ``right`` and ``columns`` hold what is given; they change.
@@ -87,21 +87,21 @@ def solve_tree(tree: Tree, own: Float2D, negative: int) -> bool:
         negative: columns of Y.
     """
     F, right, M, fine = tree.columns, tree.right, tree.middle, _eliminate(tree, own)
-    r, n = len(M), F.shape[1]
+    r = len(M)
     if r:
         # [Y Z]^T A^-1 [Y Z right], and the signs.
+        W = F[:, :r].copy()
         _solve_blocks(tree)
-        add_product(1.0, tree.solved.T, F, M)
-        for m in range(r):
-            M[m, m] += -1.0 if m < negative else 1.0
-        fine &= _solve_middle(M, negative)
+        add_product(1.0, tree.solved.T, W, M)
+        fine &= _reduce_middle(M, negative)
+        for k in range(r - 1, -1, -1):
+            for m in range(k + 1, r):
+                M[k, r] -= M[k, m] * M[m, r]
+            M[k, r] /= M[k, k]
         for i in range(len(right)):
             for m in range(r):
-                right[i] -= F[i, m] * M[m, n]
-        if n > r:
-            # Rows in full: a loop that does not begin at 0 is not vectorised.
-            add_product(-1.0, F[:, :r].copy(), M[:, :n].copy(), F)
-    _find_outwards(tree, n > r)
+                right[i] -= W[i, m] * M[m, r]
+    _find_outwards(tree, F.shape[1] > r)
     if not fine:
         F[:] = np.nan
         right[:] = np.nan
@@ -109,23 +109,43 @@ def solve_tree(tree: Tree, own: Float2D, negative: int) -> bool:
 
 
 @helper
-def _solve_middle(M: Float2D, negative: int) -> bool:
-    """Solve the quasi-definite M (r, r + ...) for what stands beside it; return whether its pivots have their signs."""
+def add_low_rank(tree: Tree, W: Float2D, negative: int, begin: int) -> None:
+    """Add to A^-1 [... 1], the ``columns`` after ``solve_tree``, what Y and Z do; 1 stands from column ``begin`` on.
+
+    With [Y Z]^T A^-1 [Y Z] and the signs = L D L^T it is -Q^T D^-1 L^-1 [Y Z]^T times that, Q = L^-1 [Y Z]^T A^-1.
+    ``W`` (3J, r) are Y and Z as they were given.
+    """
+    F, (size, r) = tree.columns, W.shape
+    both, N, Q = np.zeros((r, begin)), np.empty((r, F.shape[1])), np.empty((r, size))
+    add_product(1.0, W.T, F[:, :begin].copy(), both)
+    for m in range(r):
+        for i in range(begin):
+            N[m, i] = both[m, i]
+        for i in range(size):
+            N[m, begin + i] = F[i, m]
+    _reduce_middle(N, negative)
+    for m in range(r):
+        row, pivot = N[m], N[m, m]
+        for i in range(size):
+            Q[m, i] = row[begin + i]
+        for i in range(len(row)):
+            row[i] /= pivot
+    add_product(-1.0, Q.T, N, F)
+
+
+@helper
+def _reduce_middle(M: Float2D, negative: int) -> bool:
+    """Add the signs to M (r, r + ...), and eliminate below its diagonal; return whether the pivots have their signs."""
     fine, r = True, len(M)
     for k in range(r):
+        M[k, k] += -1.0 if k < negative else 1.0
+    for k in range(r):
         fine &= M[k, k] < 0.0 if k < negative else M[k, k] > 0.0
+        # Rows in full: a loop that does not begin at 0 is not vectorised.
         for m in range(k + 1, r):
             f, into, row = M[k, m] / M[k, k], M[m], M[k]
             for i in range(len(row)):
                 into[i] -= f * row[i]
-    for k in range(r - 1, -1, -1):
-        into, pivot = M[k], M[k, k]
-        for m in range(k + 1, r):
-            f, row = M[k, m], M[m]
-            for i in range(len(row)):
-                into[i] -= f * row[i]
-        for i in range(len(into)):
-            into[i] /= pivot
     return fine
 
 
@@ -160,7 +180,6 @@ def _eliminate(tree: Tree, own: Float2D) -> bool:
 def _solve_blocks(tree: Tree) -> None:
     """Write ``solved``, by each joint's block with its own bone, and begin ``middle``: what ``right`` says."""
     F, H, M, right = tree.columns, tree.solved, tree.middle, tree.right
-    n = F.shape[1]
     M[:] = 0.0
     for j in range(len(tree.gain)):
         f, i, c = tree.factors[j], 3 * j, tree.certain[j]
@@ -174,7 +193,7 @@ def _solve_blocks(tree: Tree) -> None:
             y = y * yy - yz * z
             x, y, z = x * xx - xy * y - xz * z - gx * s, y - gy * s, z - gz * s
             H[i, m], H[i + 1, m], H[i + 2, m] = x, y, z
-            M[m, n] += x * right[i] + y * right[i + 1] + z * right[i + 2] + tree.length[j] * s
+            M[m, len(M)] += x * right[i] + y * right[i + 1] + z * right[i + 2] + tree.length[j] * s
 
 
 @helper

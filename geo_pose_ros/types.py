@@ -203,12 +203,16 @@ class Camera:
 class CameraRig:
     """Cameras that share one world frame.
 
+    Attributes:
+        floor: whether the floor is known to be the plane through the world's origin, across its upward axis.
+
     Raises:
         CalibrationError: if there is no camera or two share a name.
     """
 
     cameras: tuple[Camera, ...]
     world_frame_id: str = 'world'
+    floor: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'cameras', tuple(self.cameras))
@@ -235,7 +239,7 @@ class CameraRig:
 
     def subset(self, names: tuple[str, ...] | list[str]) -> CameraRig:
         """Return the rig with only ``names``, in that order."""
-        return CameraRig(tuple(self[name] for name in names), self.world_frame_id)
+        return replace(self, cameras=tuple(self[name] for name in names))
 
     def with_poses(self, change: Callable[[FloatArray], FloatArray]) -> CameraRig:
         """Return the rig with ``change`` of each camera's cam_from_world."""

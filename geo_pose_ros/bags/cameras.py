@@ -207,7 +207,7 @@ def calibrated_cameras(
         raise CalibrationError(' '.join(faults.values()))
     for name, fault in faults.items():
         leave_out(left_out, name, fault)
-    fitted = CameraRig(tuple(cameras), rig.world_frame_id)
+    fitted = replace(rig, cameras=tuple(cameras))
     return {name: chosen[name] for name in fitted.names}, fitted
 
 

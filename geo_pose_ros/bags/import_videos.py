@@ -145,7 +145,7 @@ def _with_video_sizes(rig: CameraRig, videos: Sequence[Video]) -> CameraRig:
             # Both ways fit in size.
             _LOG.warning("Camera '%s': %s Its calibration must be of the turned images.", camera.name, turned)
         cameras.append(replace(camera, intrinsics=lens))
-    return CameraRig(tuple(cameras), rig.world_frame_id)
+    return replace(rig, cameras=tuple(cameras))
 
 
 def _report_differences(done: Sequence[ImportedVideo]) -> None:

@@ -133,8 +133,10 @@ def calibrate(
         refusal = refusal or verdict.size_refusal(size_ratios(sizes_before, sizes), config)
     offset_s, drift = clock_offsets_s(fit.rig) + clock_offsets_s(rig), clock_drifts(fit.rig)
     in_the_middle_s, growth = offset_s + drift * np.median(sightings.time_s), verdict_of.growth
+    # Floor and gravity made the world, or it is the given one.
+    in_world = replace(change.rig(fit.rig), floor=rig.floor or not (given or task.keep_world))
     return Calibrated(
-        with_clocks(change.rig(fit.rig), in_the_middle_s), given, offset_s, fit.sigma_offset_s, drift,
+        with_clocks(in_world, in_the_middle_s), given, offset_s, fit.sigma_offset_s, drift,
         growth.pose * found.sigma_rotation_rad, growth.pose * found.sigma_position_m * change.scale,
         growth.focal * found.sigma[:, LOG_FOCAL], shared, len(sightings.people), len(fit.views),
         int(sightings.is_kept.sum()), verdict_of.before, verdict_of.after, change.points(found.xyz), world, sizes,

@@ -68,7 +68,7 @@ class PoseLifter:
                 "lifter.floor needs to know which way is up, but lifter.up is 'none'; name the axis of the world that "
                 'points upwards (z in most), or switch the floor off.'
             )
-        self._up, self._floor = config.up, config.floor
+        self._up = config.up
         self._backend: InferenceBackend = create_backend(path, config.engine)
         inputs = self._backend.inputs
         given = {spec.name: spec.shape for spec in inputs}
@@ -86,12 +86,12 @@ class PoseLifter:
         return self._backend.provider
 
     def up_in_cam(self, cam_from_world: FloatArray) -> FloatArray | None:
-        """Return up (..., 3) in the frames of cameras (..., 3, 4), after the settings; None if it is not needed."""
-        return up_in_cameras(cam_from_world, self._up) if self.card.gravity or self._floor else None
+        """Return up (..., 3) in the frames of cameras (..., 3, 4), after the settings; None if it is not known."""
+        return None if self._up == 'none' else up_in_cameras(cam_from_world, self._up)
 
     def height_m(self, cam_from_world: FloatArray) -> FloatArray | None:
-        """Return how high (...,), m, cameras (..., 3, 4) are above the floor, after the settings; None without one."""
-        return camera_heights(cam_from_world, self._up) if self._floor else None
+        """Return how high (...,), m, cameras (..., 3, 4) are above the plane through the origin; None as for up."""
+        return None if self._up == 'none' else camera_heights(cam_from_world, self._up)
 
     def canonical(
         self, xn: FloatArray, confidence: FloatArray, up_in_cam: FloatArray | None = None

@@ -20,8 +20,8 @@ class LifterConfig:
         choices=('z', 'y', 'x', '-z', '-y', '-x', 'none'),
     )
     floor: bool = setting(
-        False, 'People stand on the plane through the origin of the world, across that axis: then one camera is enough '
-        'to estimate their height and their distance',
+        False, 'People stand on the plane through the origin of the world, across that axis, also where the rig file '
+        'does not say so (floor: true): then one camera is enough to estimate their height and their distance',
     )
     when: str = setting(
         'needed', 'How many views of a body are lifted where there are more cameras than lifter.views: needed: one '

@@ -4,6 +4,7 @@
 Schema (metres, px; unknown keys are errors):
 
     world_frame_id: world
+    floor: true       # the floor is the plane z = 0; left out where that is not known
     cameras:
       left:
         frame_id: left_optical_frame
@@ -50,9 +51,12 @@ def parse_rig(tree: Tree) -> CameraRig:
         raise CalibrationError(
             "expected a mapping with 'world_frame_id' and 'cameras'; see geo_pose_ros/rigs/rig_file.py."
         )
-    _check_keys(tree, ('world_frame_id', 'cameras'))
+    _check_keys(tree, ('world_frame_id', 'cameras'), ('floor',))
     cameras = [_parse_camera(str(name), entry) for name, entry in tree['cameras'].items()]
-    return CameraRig(tuple(cameras), str(tree['world_frame_id']))
+    floor = tree.get('floor', False)
+    if not isinstance(floor, bool):
+        raise CalibrationError(f"floor is '{floor}'; expected true, if the floor is the plane z = 0, or false.")
+    return CameraRig(tuple(cameras), str(tree['world_frame_id']), floor)
 
 
 def _check_keys(entry: Mapping[str, object], required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
@@ -81,6 +85,7 @@ def dump_rig(rig: CameraRig) -> str:
     """Return the rig as the text of a rig file; ``load_rig`` of it gives the same numbers, bit for bit."""
     tree = {
         'world_frame_id': rig.world_frame_id,
+        **({'floor': True} if rig.floor else {}),
         'cameras': {
             camera.name: {
                 'frame_id': camera.frame_id,

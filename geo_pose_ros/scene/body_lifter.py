@@ -82,9 +82,10 @@ class PoseHistory:
 class BodyLifter:
     """Lifts the bodies of one scene."""
 
-    def __init__(self, lifter: PoseLifter, config: LifterConfig) -> None:
-        """Start with no past; the lifter stays the caller's to close."""
+    def __init__(self, lifter: PoseLifter, config: LifterConfig, floor: bool = False) -> None:
+        """Start with no past; the lifter stays the caller's to close. ``floor``: what the rig says of its world's."""
         self._lifter, self._config, card = lifter, config, lifter.card
+        self._floor = floor or config.floor
         # Only a lifter that reads several frames needs one.
         self._history = PoseHistory(card.receptive_field, card.rate_hz) if card.receptive_field > 1 else None
 
@@ -101,7 +102,8 @@ class BodyLifter:
         lifted = self._lifter.lift(
             keypoints.xn[camera, body], np.where(camera[..., None] < 0, 0.0, keypoints.confidence[camera, body]),
             None if self._history is None else partial(self._history.windows, stamp_ns, body_ids),
-            up_in_cam=self._lifter.up_in_cam(cam_from_world), height_m=self._lifter.height_m(cam_from_world),
+            up_in_cam=self._lifter.up_in_cam(cam_from_world),
+            height_m=self._lifter.height_m(cam_from_world) if self._floor else None,
             lengths=lengths_m,
         )
         return LiftedViews.of_cameras(lifted.pose, lifted.sigma, lifted.root, cam_from_world)

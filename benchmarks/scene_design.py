@@ -58,7 +58,6 @@ class Row:
         scenario: without its seed.
         targets: what is asked.
         seeds: of the runs.
-        quick: part of `--quick`.
         settings: of the node, where they are not the defaults: (name, value).
     """
 
@@ -67,7 +66,6 @@ class Row:
     scenario: Scenario
     targets: tuple[Target, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    quick: bool = False
     settings: tuple[tuple[str, Value], ...] = ()
 
 
@@ -107,7 +105,7 @@ def shown(factor: str, value: object) -> str:
 
 def sweep() -> Iterator[Row]:
     """Yield the base case and every factor alone around it."""
-    yield Row('base', 'sweep', BASE, everywhere(BASE), quick=True)
+    yield Row('base', 'sweep', BASE, everywhere(BASE))
     for name, values in FACTORS:
         for value in values:
             if getattr(BASE, name) == value:
@@ -119,10 +117,10 @@ def sweep() -> Iterator[Row]:
 
 
 def _row(
-    name: str, scenario: Scenario, *targets: Target, quick: bool = False, seeds: int = 1, first_seed: int = 0
+    name: str, scenario: Scenario, *targets: Target, seeds: int = 1, first_seed: int = 0
 ) -> Row:
     drawn = tuple(range(first_seed, first_seed + seeds))
-    return Row(name, 'named', scenario, (*everywhere(scenario), *targets), drawn, quick)
+    return Row(name, 'named', scenario, (*everywhere(scenario), *targets), drawn)
 
 
 def named() -> Iterator[Row]:
@@ -142,7 +140,7 @@ def _delivery() -> Iterator[Row]:
     for cameras, loss in product((2, 4, 12, 32), (0.03, 0.1)):
         yield _row(
             f'{cameras} cameras lose {100 * loss:g} %',
-            Scenario(cameras=cameras, people=1, loss=loss, duration_s=5.0), quick=(cameras, loss) == (4, 0.03),
+            Scenario(cameras=cameras, people=1, loss=loss, duration_s=5.0),
         )
 
 
@@ -151,7 +149,7 @@ def _phases() -> Iterator[Row]:
     yield _row('2 cameras, one trigger', two)
     yield _row(
         '2 cameras, half a period apart', replace(two, phase='half'), Target('recall', 0.98),
-        Target('mpjpe_m', high=1.25, of='2 cameras, one trigger'), quick=True,
+        Target('mpjpe_m', high=1.25, of='2 cameras, one trigger'),
     )
     for rate in (15.0, 30.0):
         four = Scenario(cameras=4, people=2, rate_hz=rate, duration_s=10.0)
@@ -160,7 +158,7 @@ def _phases() -> Iterator[Row]:
         yield _row(
             f'4 cameras, random phases, {rate:g} Hz', replace(four, phase='random'),
             Target('views', 0.95, of=reference), Target('mpjpe_m', high=1.1, of=reference),
-            Target('wrist_p95_m', high=1.3, of=reference), seeds=2, quick=rate == 30.0,
+            Target('wrist_p95_m', high=1.3, of=reference), seeds=2,
         )
 
 
@@ -171,7 +169,7 @@ def _clocks() -> Iterator[Row]:
         yield _row(
             f'clocks off by up to {offset_ms:g} ms, {phase}', replace(base, clock_offset_ms=offset_ms, phase=phase),
             Target('clock_found_s', high=10.0), Target('clock_error_ms', high=3.0),
-            Target('mpjpe_m', high=1.15, of='clocks agree'), seeds=2, quick=(offset_ms, phase) == (50.0, 'trigger'),
+            Target('mpjpe_m', high=1.15, of='clocks agree'), seeds=2,
         )
 
 
@@ -187,7 +185,7 @@ def _crowds() -> Iterator[Row]:
                 cameras=cameras, people=people, rate_hz=rate, motion=motion,
                 duration_s=10.0 if rate == 60.0 else 30.0,
             ),
-            *asked, quick=(people, rate) in ((3, 30.0), (15, 6.0)),
+            *asked,
         )
     yield _row(
         '4 people, 32 cameras, cold', Scenario(cameras=32, people=4, duration_s=2.0), *asked,
@@ -205,7 +203,7 @@ def _pairs() -> Iterator[Row]:
                 cameras=2, people=people, motion=motion, spacing_m=0.6 if motion == 'cell' else 0.5, rate_hz=25.0,
                 miss=0.12, miss_s=1.0, duration_s=12.0, pair_deg=apart_deg,
             ),
-            *asked, seeds=2, first_seed=100, quick=(people, motion, apart_deg) == (4, 'walk', 72.0),
+            *asked, seeds=2, first_seed=100,
         )
 
 
@@ -219,7 +217,7 @@ def _identity() -> Iterator[Row]:
         duration_s = max(h.end_s for h in hidden) + 2.0
         yield _row(
             f'hidden {length_s:g} s', Scenario(people=3, rate_hz=15.0, duration_s=duration_s, hidden=hidden),
-            Target('same_id', 0.95), seeds=seeds, quick=length_s == 1.0,
+            Target('same_id', 0.95), seeds=seeds,
         )
     yield _row(
         'crossing', Scenario(people=2, motion='cross', duration_s=7.0), Target('crossed_id', 0.99), seeds=12
@@ -235,7 +233,7 @@ def _uncertainty() -> Iterator[Row]:
     for angle in CALIBRATION_DEG:
         yield _row(
             f'covariance 95 %, {angle:g} deg', Scenario(people=3, calibration_error_deg=angle, duration_s=10.0),
-            *asked, seeds=3, quick=angle == 0.5,
+            *asked, seeds=3,
         )
     # Few cameras and many people: joints of one view and of none.
     yield _row(
@@ -248,7 +246,7 @@ def _knocks() -> Iterator[Row]:
     for pixels in (5.0, 10.0, 40.0, 200.0):
         yield _row(
             f'knocked by {pixels:g} px', Scenario(people=2, duration_s=16.0, knocks=(Knock(1, pixels, 5.0, 12.0),)),
-            Target('knock_found_s', high=5.0), Target('false_knocks', high=0.0), quick=pixels == 40.0,
+            Target('knock_found_s', high=5.0), Target('false_knocks', high=0.0),
         )
 
 
@@ -266,7 +264,7 @@ def _costs() -> Iterator[Row]:
                 cameras=cameras, people=people, motion='cell' if crowd else 'walk', spacing_m=1.2 if crowd else 1.0,
                 duration_s=2.0 if crowd else 4.0,
             ),
-            *asked, quick=(cameras, people) in ((4, 1), (12, 8)),
+            *asked,
         )
 
 

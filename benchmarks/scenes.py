@@ -4,7 +4,7 @@
     python benchmarks/scenes.py     ->  a table, and out/bench/scenes.json
 
 Complete, it also writes docs/benchmarks/scenes.json, and the results in docs/scenes.md.
-`--only TEXT` runs the rows whose name contains TEXT, `--group` those of a group, `--quick` a chosen dozen,
+`--only TEXT` runs the rows whose name contains TEXT, `--group` those of a group,
 `--seeds A-B` runs other seeds than a row's own, `--seconds S` cuts every scene to S seconds, `--jobs N` runs N rows at
 a time. Rows that were run with the same sources are not run again (`--fresh` does). One core: the threads of numpy and
 of the lifter are limited to one.
@@ -193,11 +193,11 @@ def save(path: Path, digest: str, done: Mapping[str, Any]) -> None:
     write_json(path, {**provenance('make bench-scenes'), 'sources': digest, 'rows': done})
 
 
-def wanted(only: str, group: str, quick: bool, seconds: float, seeds: str = '') -> list[Row]:
+def wanted(only: str, group: str, seconds: float, seeds: str = '') -> list[Row]:
     """Return the rows asked for, and those that they are compared with; ``seconds`` 0, ``seeds`` '': as designed."""
     names = {
         row.name for row in rows()
-        if only in row.name and group in ('', row.group) and (row.quick or not quick)
+        if only in row.name and group in ('', row.group)
     }
     names |= {target.of for row in rows() if row.name in names for target in row.targets if target.of}
     chosen = [row for row in rows() if row.name in names]
@@ -216,13 +216,12 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument('--only', default='', help='rows whose name contains this')
     parser.add_argument('--group', default='', choices=('', 'named', 'sweep', 'cell'), help='rows of this group')
-    parser.add_argument('--quick', action='store_true', help='a chosen dozen')
     parser.add_argument('--seconds', type=float, default=0.0, help='cut every scene to this; 0: as designed')
     parser.add_argument('--seeds', default='', help='seeds, as 0-9; empty: as designed')
     parser.add_argument('--jobs', type=int, default=1, help='rows at a time')
     parser.add_argument('--fresh', action='store_true', help='run again what was run with the same sources')
     arguments = parser.parse_args()
-    chosen = wanted(arguments.only, arguments.group, arguments.quick, arguments.seconds, arguments.seeds)
+    chosen = wanted(arguments.only, arguments.group, arguments.seconds, arguments.seeds)
     digest = sources_digest() + (f'-{arguments.seconds:g}s' if arguments.seconds else '') + arguments.seeds
     done = load_store(digest, arguments.fresh)
     results: dict[str, Result] = {name: stored['metrics'] for name, stored in done.items()}

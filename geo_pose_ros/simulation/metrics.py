@@ -37,14 +37,12 @@ class Metrics:
         instants: share of the instants in which a camera delivered of which a frame is in a published set.
         sets_per_instant: published sets for each instant in which a camera delivered.
         latency_p95_ms: 95th percentile of the time from the exposure (stamp) to when the set is taken.
-        frames_used: share of the frames that reached the node that are in a published set.
         bodies: bodies per person, mean over the sets.
         recall: share of people in sight of two cameras (or all, if there are fewer) that have a body.
         found: share of them whose body has a mean joint error below FOUND_M.
         association_ratio: found, over that of the same pipeline with perfect association.
         ghosts: bodies that are nobody, per set.
         ids: distinct ids per person, over the run.
-        ids_all: distinct published ids, those of ghosts too, per person.
         same_id: share of the people hidden that came back with the id they had.
         crossed_id: share of people who kept their id while crossing.
         mpjpe_m, wrist_p95_m: mean joint error, and 95th percentile of both wrists', of matched bodies at the
@@ -52,7 +50,6 @@ class Metrics:
         views: inlier views per joint of matched bodies.
         inside_2, inside_1, inside_0: share of joints inside the published 95 % ellipsoid; with two inlier views or
             more, with one, with none; not given for fewer than LEAST_JUDGED joints.
-        share_1, share_0: share of the joints of matched bodies with one inlier view, with none.
         cpu_warm_ms, cpu_cold_ms: process CPU time of a set: median of those after the tenth with everybody known;
             the largest of the first ten; cold_ratio: the latter over the former.
         oracle_ratio: mpjpe_m over that of the oracle.
@@ -65,7 +62,6 @@ class Metrics:
     sets: float = NAN
     instants: float = NAN
     sets_per_instant: float = NAN
-    frames_used: float = NAN
     latency_p95_ms: float = NAN
     bodies: float = NAN
     recall: float = NAN
@@ -73,7 +69,6 @@ class Metrics:
     association_ratio: float = NAN
     ghosts: float = NAN
     ids: float = NAN
-    ids_all: float = NAN
     same_id: float = NAN
     crossed_id: float = NAN
     mpjpe_m: float = NAN
@@ -82,8 +77,6 @@ class Metrics:
     inside_2: float = NAN
     inside_1: float = NAN
     inside_0: float = NAN
-    share_1: float = NAN
-    share_0: float = NAN
     cpu_warm_ms: float = NAN
     cpu_cold_ms: float = NAN
     cold_ratio: float = NAN
@@ -177,7 +170,6 @@ def measure(simulated: SimulatedRun) -> Metrics:
         np.where(m.body >= 0, np.append(s.bodies.body_ids, -1)[m.body], -1) for m, s in zip(matched, sets, strict=True)
     ]).reshape(len(sets), people)
     distinct = [len(set(column[column >= 0].tolist())) for column in ids.T]
-    everyone = {int(i) for s in sets for i in s.bodies.body_ids}
     error = np.array([np.linalg.norm(m.xyz - m.truth, axis=-1) for m in matched]).reshape(len(sets), people, 17)
     wrists, mean_m = error[..., WRISTS], nan_mean(error, 2)
     values: dict[str, float] = {
@@ -187,7 +179,6 @@ def measure(simulated: SimulatedRun) -> Metrics:
         'found': _ratio(float((sight & (mean_m < FOUND_M)).sum()), float(sight.sum())),
         'ghosts': _mean([len(m.ghosts) for m in matched]),
         'ids': _mean(distinct),
-        'ids_all': len(everyone) / people,
         'mpjpe_m': _mean(error),
         'wrist_p95_m': nan_percentile(wrists, 95.0),
         'views': _mean([
@@ -225,7 +216,6 @@ def delivered(simulated: SimulatedRun) -> dict[str, float]:
     return {
         'instants': _ratio(len(set(used)), len(delivering)),
         'sets_per_instant': _ratio(len(simulated.sets), len(delivering)),
-        'frames_used': _ratio(len(used), len(instant_of)),
         'latency_p95_ms': nan_percentile([(s.now_ns - s.stamp_ns) / 1e6 for s in simulated.sets], 95.0),
     }
 
@@ -239,13 +229,9 @@ def coverage(simulated: SimulatedRun, matched: Sequence[Matched]) -> dict[str, f
             off = distance2(m.xyz[p] - m.truth[p], s.bodies.covariance[b])
             for j in np.flatnonzero(np.isfinite(off)):
                 inside[min(int(s.bodies.num_views[b, j]), 2)].append(bool(off[j] <= INSIDE_95))
-    joints = sum(len(found) for found in inside.values())
     return {
-        **{
-            f'inside_{views}': _mean(np.array(found, float)) for views, found in inside.items()
-            if len(found) >= LEAST_JUDGED
-        },
-        **{f'share_{views}': _ratio(len(inside[views]), joints) for views in (0, 1)},
+        f'inside_{views}': _mean(np.array(found, float))
+        for views, found in inside.items() if len(found) >= LEAST_JUDGED
     }
 
 

@@ -62,26 +62,6 @@ def test_a_detection_with_its_sides_exchanged_is_of_the_same_person():
     assert (assign_detections(local, turned, gate, weight)[0] < 0).sum() > 4
 
 
-def test_the_gate_is_metric_and_each_bodys_own():
-    bodies = at(0.0, 2.0)
-    views, nearest = assigned(bodies, detected(0.2, 2.2), gate_m=np.array([0.19, 0.21]))
-    assert views.tolist() == [[-1], [1]]
-    np.testing.assert_allclose(nearest, [np.inf, 0.2])
-
-
-def test_a_body_of_good_weight_wins_the_detection():
-    bodies, seen = at(0.0, 0.08), detected(0.02)
-    assert assigned(bodies, seen, weight=np.array([1.0, 1.0]))[0].tolist() == [[0], [-1]]
-    assert assigned(bodies, seen, weight=np.array([0.3, 1.0]))[0].tolist() == [[-1], [0]]
-
-
-def test_the_assignment_is_optimal_not_greedy():
-    """The nearest pair, 0.04 m apart, would leave the other body with nothing."""
-    views, nearest = assigned(at(0.0, 0.14), detected(0.1, 0.3))
-    assert views.tolist() == [[0], [1]]
-    np.testing.assert_allclose(nearest, [0.04, 0.16])
-
-
 def test_bodies_that_are_only_remembered_claim_nothing():
     bodies = np.concatenate([at(0.0), np.full((1, JOINTS, 3), np.nan)])
     views, nearest = assigned(bodies, detected(0.0, 1.0))

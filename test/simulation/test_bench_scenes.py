@@ -80,9 +80,7 @@ def test_a_row_is_run_over_its_seeds_with_its_oracle_and_perfect_association() -
 
 
 def test_a_row_comes_with_the_rows_it_is_compared_with() -> None:
-    chosen = [row.name for row in wanted(only='half a period', group='', quick=False, seconds=0.0)]
+    chosen = [row.name for row in wanted(only='half a period', group='', seconds=0.0)]
     assert chosen == ['2 cameras, one trigger', '2 cameras, half a period apart']
-    cut = wanted(only='', group='cell', quick=False, seconds=1.0, seeds='4-6')
+    cut = wanted(only='', group='cell', seconds=1.0, seeds='4-6')
     assert len(cut) == CELLS and all(row.scenario.duration_s <= 1.0 and row.seeds == (4, 5, 6) for row in cut)
-    quick = wanted(only='', group='', quick=True, seconds=0.0)
-    assert 10 <= len(quick) <= 25

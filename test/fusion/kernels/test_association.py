@@ -9,8 +9,7 @@ from geo_pose_ros.fusion.association import assign_detections, find_missing_view
 from geo_pose_ros.fusion.kernels.association import best_columns
 from geo_pose_ros.fusion.kernels.distances import CAP_M, MIN_COMMON_JOINTS
 from geo_pose_ros.fusion.kernels.equations import NEAR_M
-from geo_pose_ros.fusion.merging import merge_lone_views
-from geo_pose_ros.fusion.views import Cameras, Detections
+from geo_pose_ros.fusion.views import Cameras
 from geo_pose_ros.skeleton import BODY17, mirror_of
 
 from ..people import crowd, observe, ring
@@ -89,23 +88,3 @@ def test_views_are_missing_as_by_the_slow_way():
         hidden = ((off < (0.5, 1.5)).all(-1) & (centre[c, :, 2] < depth - 0.1)).any()
         assert missing[body, c] == (visible[body, c] and views[body, c] < 0 and not hidden)
     assert visible.any() and missing.any() and not (visible & (views < 0) == missing).all()
-
-
-@pytest.mark.parametrize('kind', ['alike', 'scattered', 'unseen'])
-def test_two_hundred_detections_in_one_camera_leave_the_others_theirs(kind):
-    cameras, bodies = ring(4), crowd(3)
-    d = observe(cameras, bodies).detections
-    rng = np.random.default_rng(0)
-    many = {
-        'alike': np.repeat(d.xn[:1], 200, 0), 'scattered': rng.uniform(-1.0, 1.0, (200, 17, 2)),
-        'unseen': np.full((200, 17, 2), np.nan),
-    }[kind]
-    xn = [many, *(d.xn[d.starts[c] : d.starts[c + 1]] for c in (1, 2, 3))]
-    crowded = Detections.of(xn, [np.ones(x.shape[:2]) for x in xn])
-    local = cameras.see(bodies)
-    views, _ = assign_detections(local, crowded, np.full(3, 0.25), np.ones(3))
-    expected, _ = assign_detections(local, d, np.full(3, 0.25), np.ones(3))
-    np.testing.assert_array_equal(views[:, 1:], np.where(expected[:, 1:] >= 0, expected[:, 1:] + 197, -1))
-    assert (views[:, 0] >= 0).sum() == (kind == 'alike')
-    merged = merge_lone_views(cameras, local, crowded, views, (0.25, 0.12))
-    np.testing.assert_array_equal(merged, views)

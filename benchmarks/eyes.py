@@ -56,7 +56,6 @@ from geo_pose_ros.types import Camera, CameraRig, Frame, FrameSet, Keypoints2D, 
 NETWORKS: Mapping[str, DetectorConfig] = {
     'full, one finder': DetectorConfig(profile='fast'), 'full': DetectorConfig(profile='balanced'),
     'heavy': DetectorConfig(profile='accurate'), 'thunder': DetectorConfig(name='movenet', profile='balanced'),
-    'lightning': DetectorConfig(name='movenet', profile='balanced', model='movenet_lightning'),
 }
 SCENES = {'SinglePerson': ('person', 1), 'MultiPerson': ('people', 2)}
 START_NS, RATE_HZ = 1_000_000_000, 60.0
@@ -417,10 +416,9 @@ def networks_alone(networks: Mapping[str, DetectorConfig], every: int) -> dict[s
         'blazepose_full': blazepose.estimate_keypoints,
         'blazepose_heavy': BlazePoseKeypoints(engine, find_model('blazepose_heavy')).estimate_keypoints,
     }
-    for name in ('movenet_thunder', 'movenet_lightning'):
-        path = path_of(name)
-        if path is not None:
-            calls[name] = SingleposeKeypoints(engine, path).estimate_keypoints
+    thunder = path_of('movenet_thunder')
+    if thunder is not None:
+        calls['movenet_thunder'] = SingleposeKeypoints(engine, thunder).estimate_keypoints
     spent_ms: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(25):
         for name, call in calls.items():

@@ -221,10 +221,7 @@ def eyes(r: Mapping[str, Any]) -> list[str]:
 
 def measured(r: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `geo_pose models list` says of networks: their ms, and the left-out px of the demo of one person."""
-    px = {
-        'blazepose_full': 'full', 'blazepose_heavy': 'heavy', 'movenet_thunder': 'thunder',
-        'movenet_lightning': 'lightning',
-    }
+    px = {'blazepose_full': 'full', 'blazepose_heavy': 'heavy', 'movenet_thunder': 'thunder'}
     table = {name: dict(row) for name, row in r['networks'].items()}
     for name, row in px.items():
         if row in r['SinglePerson']:

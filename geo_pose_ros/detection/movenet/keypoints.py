@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""MoveNet thunder and lightning: the 17 joints of the one person that a region shows.
+"""MoveNet thunder: the 17 joints of the one person that a region shows.
 
 They say low confidences of hidden joints, which suits images that show the upper half of a person. Google,
 "MoveNet.SinglePose model card", 2021.

@@ -37,7 +37,7 @@ ProposeRegions = Callable[[FloatArray, FloatArray], Regions]
 
 
 class MultiposePersons(PersonFinder):
-    """The network with its pre- and post-processing; see PersonNetwork."""
+    """The network with its pre- and post-processing; see PersonFinder."""
 
     def __init__(self, config: EngineConfig, propose: ProposeRegions, model: Path | None = None) -> None:
         """Load the network.

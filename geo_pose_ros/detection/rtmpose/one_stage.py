@@ -18,7 +18,7 @@ from ...skeleton import Skeleton, map_to_body17
 from ...types import Frame, Keypoints2D, PredictedPeople
 from ..checks import keypoints_in_image
 from ..matching import prediction_errors, predictions_in_image
-from ..networks import Batches, EngineNetwork
+from ..networks import Batches
 from ..settings import DetectorConfig
 from .boxes import LEAST_SCORE, image_size, letterbox, suppress_overlapping
 
@@ -68,15 +68,14 @@ READERS: Mapping[str, tuple[Reader, bool]] = {
 }
 
 
-class OneStageDetector(EngineNetwork):
+class OneStageDetector:
     """One network over full images, for any number of cameras; see Detector."""
 
     def __init__(
         self, network: Batches, reader: tuple[Reader, bool], skeleton: Skeleton, config: DetectorConfig
     ) -> None:
         """Take over ``network``, whose first joints are those of ``skeleton``."""
-        super().__init__(network)
-        self.skeleton, self.is_batched = skeleton, network.on_gpu
+        self._network, self.skeleton, self.is_batched = network, skeleton, network.on_gpu
         self._config = config
         self._read, self._rgb = reader
         self._size = image_size(network.engine, (640, 640))
@@ -98,6 +97,10 @@ class OneStageDetector(EngineNetwork):
             values = [outputs[spec.name][row] for spec in self._network.engine.outputs]
             found[name] = self._people(frames[name], self._read(values), ratio, predicted.get(name))
         return found
+
+    def close(self) -> None:
+        """Free the network."""
+        self._network.close()
 
     def use_min_confidence(self, min_confidence: float) -> None:
         """See Adjustable."""

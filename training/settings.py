@@ -12,7 +12,7 @@ import yaml
 
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.geometry.alignment import UP_AXES
-from geo_pose_ros.settings import build, flatten, setting, walk
+from geo_pose_ros.settings import build, flatten, setting
 
 
 def _check_order(settings: object, group: str, low: str, high: str) -> None:
@@ -34,9 +34,7 @@ class ModelSettings:
     receptive_field: int = setting(1, 'Frames of input per output, odd; 1 for residual', low=1, high=2187)
     causal: bool = setting(False, 'The output belongs to the last frame of the window instead of the middle one')
     gravity: bool = setting(False, 'The input is upright, with steepness of the view and size of the person')
-    sigma_width: int = setting(
-        0, 'Features of a hidden layer before the standard deviation; 0: none', low=0, high=8192
-    )
+    sigma_width: int = setting(0, 'Features of a hidden layer before the standard deviation; 0: none', low=0, high=8192)
 
     def __post_init__(self) -> None:
         if self.receptive_field % 2 == 0:
@@ -47,37 +45,21 @@ class ModelSettings:
 class VirtualCameraSettings:
     """Virtual cameras around a person; they see labels with the residuals of real views."""
 
-    count: int = setting(0, 'Virtual cameras added to each rig', low=0, high=64, formerly='data.virtual_views')
-    frames: int = setting(
-        0, 'Frames of a copy before they move elsewhere; 0: never', unit='frames', low=0, formerly='data.virtual_frames'
-    )
+    count: int = setting(0, 'Virtual cameras added to each rig', low=0, high=64)
+    frames: int = setting(0, 'Frames of a copy before they move elsewhere; 0: never', unit='frames', low=0)
     elevation_margin_deg: float = setting(
         0.0, 'Largest elevation above and below the real cameras', unit='deg', low=0.0, high=60.0,
-        formerly='data.virtual_elevation_deg',
     )
-    lowest_deg: float = setting(
-        0.0, 'They look down by this at least', unit='deg', low=-80.0, high=80.0, formerly='data.virtual_lowest_deg'
-    )
+    lowest_deg: float = setting(0.0, 'They look down by this at least', unit='deg', low=-80.0, high=80.0)
     highest_deg: float = setting(
         0.0, 'and by this at most; both 0: as the real cameras do', unit='deg', low=-80.0, high=80.0,
-        formerly='data.virtual_highest_deg',
     )
-    nearest_m: float = setting(
-        0.0, 'Least distance from the person', unit='m', low=0.0, high=100.0, formerly='data.virtual_nearest_m'
-    )
-    farthest_m: float = setting(
-        0.0, 'Largest; both 0: as the real cameras', unit='m', low=0.0, high=100.0, formerly='data.virtual_farthest_m'
-    )
-    roll_deg: float = setting(
-        0.0, 'Standard deviation of the roll', unit='deg', low=0.0, high=90.0, formerly='data.virtual_roll_deg'
-    )
-    up_error_deg: float = setting(
-        0.0, 'Standard deviation of their upright, per axis', unit='deg', low=0.0, high=45.0,
-        formerly='data.up_error_deg',
-    )
+    nearest_m: float = setting(0.0, 'Least distance from the person', unit='m', low=0.0, high=100.0)
+    farthest_m: float = setting(0.0, 'Largest; both 0: as the real cameras', unit='m', low=0.0, high=100.0)
+    roll_deg: float = setting(0.0, 'Standard deviation of the roll', unit='deg', low=0.0, high=90.0)
+    up_error_deg: float = setting(0.0, 'Standard deviation of their upright, per axis', unit='deg', low=0.0, high=45.0)
     residual_spread: float = setting(
         0.0, 'Standard deviation of the logarithm of a factor on the residuals', low=0.0, high=2.0,
-        formerly='data.residual_spread',
     )
 
     far_share: float = setting(0.0, 'Share of cameras farther away than that', low=0.0, high=1.0)
@@ -98,15 +80,9 @@ class VirtualCameraSettings:
 class BodySettings:
     """Random bodies of the copies."""
 
-    proportions: float = setting(
-        0.0, 'Standard deviation of the logarithm of limb lengths', low=0.0, high=0.5, formerly='data.proportions'
-    )
-    statures: float = setting(
-        0.0, 'Standard deviation of the logarithm of statures', low=0.0, high=0.5, formerly='data.statures'
-    )
-    ansur: float = setting(
-        0.0, 'Segment lengths spread as among people (ANSUR II), times this', low=0.0, high=3.0, formerly='data.ansur'
-    )
+    proportions: float = setting(0.0, 'Standard deviation of the logarithm of limb lengths', low=0.0, high=0.5)
+    statures: float = setting(0.0, 'Standard deviation of the logarithm of statures', low=0.0, high=0.5)
+    ansur: float = setting(0.0, 'Segment lengths spread as among people (ANSUR II), times this', low=0.0, high=3.0)
     children: float = setting(0.0, 'Share of children, 1.0 to 1.45 m; needs ansur', low=0.0, high=1.0)
     narrowest_hips: float = setting(
         0.0, 'Least distance of the hips from the pelvis; needs ansur', unit='statures', low=0.0, high=0.2
@@ -127,15 +103,13 @@ class MotionSettings:
 
     exchanged_parts: float = setting(
         0.0, 'Share of the time that limbs or the upper half come from another clip', low=0.0, high=1.0,
-        formerly='data.exchanged_parts',
     )
     bent_joints_deg: float = setting(
         0.0, 'Standard deviation, per axis, by which arms and legs are bent', unit='deg', low=0.0, high=90.0,
-        formerly='data.bent_joints_deg',
     )
     joint_limits: str = setting(
         'measured', 'Joints are bent within what the recordings show, or without limits',
-        choices=('measured', 'none'), formerly='data.joint_limits',
+        choices=('measured', 'none'),
     )
 
 
@@ -143,19 +117,15 @@ class MotionSettings:
 class OcclusionSettings:
     """What virtual cameras do not see of the copies."""
 
-    limbs: float = setting(
-        0.0, 'Share of the time that a limb, or its end, is hidden', low=0.0, high=1.0, formerly='data.hidden_limbs'
-    )
-    cut_off: float = setting(
-        0.0, 'Share of the time that an edge of the image cuts a person off', low=0.0, high=1.0, formerly='data.cut_off'
-    )
+    limbs: float = setting(0.0, 'Share of the time that a limb, or its end, is hidden', low=0.0, high=1.0)
+    cut_off: float = setting(0.0, 'Share of the time that an edge of the image cuts a person off', low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class CopySettings:
     """Copies of the data: the labels with other bodies and motion, before virtual cameras only."""
 
-    count: int = setting(0, 'Copies of the data', low=0, high=64, formerly='data.reshaped_copies')
+    count: int = setting(0, 'Copies of the data', low=0, high=64)
     body: BodySettings = field(default_factory=BodySettings)
     motion: MotionSettings = field(default_factory=MotionSettings)
     occlusion: OcclusionSettings = field(default_factory=OcclusionSettings)
@@ -298,10 +268,8 @@ def load_recipe(name: str, overrides: Mapping[str, object] | None = None) -> Rec
 
 
 def stored_recipe(tree: Mapping[str, object], overrides: Mapping[str, object] | None = None) -> Recipe:
-    """Return the recipe that a checkpoint or a model card holds; names of older versions are understood."""
-    renamed = {s.formerly: s.name for s in walk(Recipe) if s.formerly}
-    stored = {renamed.get(name, name): value for name, value in flatten(tree).items()}
-    return build(Recipe, {**stored, **(overrides or {})})
+    """Return the recipe that a checkpoint or a model card holds."""
+    return build(Recipe, {**flatten(tree), **(overrides or {})})
 
 
 def recipe_names() -> list[str]:

@@ -48,12 +48,3 @@ def test_one_that_was_stopped_does_not_begin():
     process.stop()
     with pytest.raises(CalibrationError, match='stopped'):
         process.run({}, ring_rig(3), TASK)
-
-
-def test_a_process_that_ends_before_it_has_read_all(monkeypatch):
-    monkeypatch.setattr(background.sys, 'executable', '/bin/false')
-    rig = ring_rig(3)
-    # More than a pipe holds.
-    seen = images(rig, [walk(20.0)], noise_px=1.0)
-    with pytest.raises(CalibrationError, match='the process that refines ended with status'):
-        BackgroundCalibration().run(seen, rig, TASK)

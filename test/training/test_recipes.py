@@ -1,5 +1,5 @@
 # Copyright 2026 geo_pose_ros maintainers. SPDX-License-Identifier: Apache-2.0
-"""Recipes: those of the package, files, and names of older versions."""
+"""Recipes: those of the package, and files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ def test_recipes_load_and_say_what_they_are() -> None:
 
 def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
     (tmp_path / 'typo.yaml').write_text('optim: {stepz: 3}')
-    (tmp_path / 'old.yaml').write_text('data: {labels: refined, reshaped_copies: 2}')
     near_and_far = {'data.virtual_cameras.nearest_m': 3.0, 'data.virtual_cameras.farthest_m': 2.0}
     for name, changes, words in (
         ('magic', {}, 'Unknown recipe'), (str(tmp_path / 'none.yaml'), {}, 'does not exist'),
         (str(tmp_path / 'typo.yaml'), {}, 'stepz'),
-        (str(tmp_path / 'old.yaml'), {}, r"'data\.reshaped_copies' is called 'data\.copies\.count' now"),
         ('li2020', {'loss.label': 1.0}, r'loss\.label needs labels'),
         ('li2020', {'data.sides': 'repaired'}, r'data\.sides needs labels'),
         ('li2020', {'data.copies.count': 1}, r'data\.copies\.count needs labels'),
@@ -44,11 +42,6 @@ def test_wrong_recipes_are_refused(tmp_path: Path) -> None:
             load_recipe(name, changes)
 
 
-def test_stored_recipes_of_older_versions_are_understood() -> None:
-    former = {'labels': 'refined', 'reshaped_copies': 5, 'statures': 0.06, 'hidden_limbs': 0.35}
-    copies = stored_recipe({'data': former}).data.copies
-    assert (copies.count, copies.body.statures, copies.occlusion.limbs) == (5, 0.06, 0.35)
-    assert stored_recipe({'data': {'virtual_views': 2}}).data.virtual_cameras.count == 2
-    assert stored_recipe(load_card(default_model()).training['recipe']).data.copies.body == load_recipe(
-        'body17'
-    ).data.copies.body
+def test_the_recipe_of_the_model_that_ships_is_read() -> None:
+    stored = stored_recipe(load_card(default_model()).training['recipe'])
+    assert stored.data.copies.body == load_recipe('body17').data.copies.body

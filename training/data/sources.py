@@ -189,7 +189,6 @@ def _parsed(text: str) -> list[Source]:
     except yaml.YAMLError as error:
         raise ConfigError(f"Data '{text}' is no YAML: {error}; expected e.g. {_EXAMPLE}.") from error
     if isinstance(tree, str):
-        _refuse_former(tree)
         kind, _, path_text = tree.partition(':')
         tree = {kind: path_text}
     made = []
@@ -204,16 +203,3 @@ def _parsed(text: str) -> list[Source]:
 
 
 _EXAMPLE = "'{motion: mocap17.npz, rigs: rigs.json}', or bag:BAG"
-
-
-def _refuse_former(text: str) -> None:
-    """Raise ConfigError, with the YAML to write, for the former KIND:PATH,NAME:VALUE,...; A+B was a list."""
-    first, *options = text.split(',')
-    if not options or not all(':' in option for option in options):
-        return
-    pairs = []
-    for name, _, value in (part.partition(':') for part in (first, *options)):
-        pairs.append(f"{name}: [{', '.join(value.split('+'))}]" if name in ('cameras', 'only', 'clips')
-                     else f'{name}: {value}')
-    former = ', '.join(pairs).replace('noise: off', 'noise: none')
-    raise ConfigError(f"Data '{text}': options are YAML now; write --data '{{{former}}}'.")

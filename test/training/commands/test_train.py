@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from geo_pose_training.cli import main
 from geo_pose_training.commands import options
-from geo_pose_training.fit import CHECKPOINT, load_run
+from geo_pose_training.fit import load_run
 
 from geo_pose_ros.errors import ConfigError
 from geo_pose_ros.inference import tensorrt
@@ -42,23 +41,6 @@ def test_train_evaluate_export_evaluate(
     assert (list(card.input_range['log_size']), low < high) == (data['input_range']['log_size'], True)
     with pytest.raises(ConfigError, match='already holds'):
         main(['train', '--data', source, '--out', str(tiny_run), *set_options(TINY), '--quiet'])
-
-
-def test_a_run_of_an_older_version_is_exported(tiny_run: Path, motion: str, tmp_path: Path) -> None:
-    run, model = tmp_path / 'old', tmp_path / 'm.onnx'
-    shutil.copytree(tiny_run, run)
-    data = json.loads((run / 'data.json').read_text())
-    (run / 'data.json').write_text(json.dumps({**data, 'sources': ['motion:m.npz,rigs:r.json']}))
-    state = torch.load(run / CHECKPOINT, weights_only=True)
-    del state['recipe']['data']['copies'], state['recipe']['stream']
-    state['recipe']['data']['reshaped_copies'] = 2
-    torch.save(state, run / CHECKPOINT)
-    with pytest.raises(ConfigError, match=r"write --data '\{motion: m.npz, rigs: r.json\}'"):
-        main(['models', 'export', str(run), '--out', str(model)])
-    assert main(['models', 'export', str(run), '--out', str(model), '--data', motion]) == 0
-    card = load_card(model)
-    assert card.training['recipe']['data']['copies']['count'] == 2
-    assert 'mocap.cs.cmu.edu' in card.acknowledgement
 
 
 def test_wrong_arguments_and_folders_are_refused(tiny_run: Path, tmp_path: Path) -> None:

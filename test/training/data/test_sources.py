@@ -50,11 +50,7 @@ def test_a_file_lists_sources(tmp_path: Path) -> None:
     ('{motion: x, colour: red}', 'colour'),
     ('[', 'is no YAML'),
     ('none.yaml', 'does not exist'),
-    (
-        'motion:m.npz,rigs:r.json,only:a+b,noise:off',
-        r"write --data '\{motion: m.npz, rigs: r.json, only: \[a, b\], noise: none\}'",
-    ),
-], ids=['kind', 'no path', 'first name', 'option', 'syntax', 'file', 'former'])
+], ids=['kind', 'no path', 'first name', 'option', 'syntax', 'file'])
 def test_text_that_names_no_source_is_refused(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_sources([text])

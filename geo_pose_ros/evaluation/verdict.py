@@ -35,8 +35,9 @@ _BINS = 48
 _PERIOD_NS, _LEAST_SETS, _HELD_NS = 4 * NS_PER_S, 10, _WINDOW_NS
 # A calibration is judged by so many sets.
 _SURE_SETS = 30
-# Who walks is not followed by fewer sets per second: what is unmatched, and how limbs change, tells of the gaps then.
-_FOLLOWED_HZ, _FOLLOWED = 5.0, {'unmatched', 'bones', 'ids'}
+# Who walks is not followed by fewer sets per second: what is unmatched, how limbs change and which detector errs tells
+# of the gaps then.
+_FOLLOWED_HZ, _FOLLOWED = 5.0, {'unmatched', 'bones', 'ids', 'detector'}
 # What was found stays so down to this part of the limits.
 _STAYS = 0.6
 # It takes so many cameras to contradict each other; ids that lived for so long are people.

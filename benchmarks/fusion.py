@@ -65,6 +65,7 @@ PEERS = (
     ['aniposelib==0.8.0'], ['--no-deps', 'pose2sim==0.10.49'],
     ['rtoml', 'anytree', 'pandas', 'c3d', 'tqdm', 'matplotlib', 'scipy', 'lxml'],
 )
+PEER_MODES = ('aniposelib', 'aniposelib_fast', 'pose2sim')
 RIGS = ('h36m_S9', 'h36m_S11')
 FULL = PipelineConfig()
 NO_LIFTER = replace(FULL, lifter=LifterConfig(enabled=False))
@@ -238,7 +239,7 @@ def against_peers(
     })
     joints: dict[str, FloatArray] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for name in ('aniposelib', 'aniposelib_fast', 'pose2sim'):
+    for name in PEER_MODES:
         joints[name] = found[f'{name}_xyz']
         batch = float(found[f'{name}_batch_ms'])
         rows[name] = {
@@ -341,7 +342,11 @@ def peers(inputs: Inputs) -> dict[str, Any]:
     rows = result['mocap17, four cameras']
     # As a user would call them: default entry points, one set after the other. The table has the rest.
     theirs = min(rows[name]['set_ms'] for name in ('aniposelib', 'pose2sim'))
+    fastest, bones = min(rows[name]['set_ms'] for name in PEER_MODES), rows['ours_bones']
+    error = next(rows[name]['mpjpe_mm'] for name in PEER_MODES if rows[name]['set_ms'] == fastest)
     return {
+        'bones_ms_vs_fastest': round(bones['set_ms'] / fastest, 3),
+        'bones_error_vs_fastest': round(bones['mpjpe_mm'] / error, 3),
         'peers': result, 'speedup_vs_fastest_peer': round(theirs / rows['ours_triangulation']['set_ms'], 2),
         'speedup_with_lifter_vs_fastest_peer': round(theirs / rows['ours']['set_ms'], 2),
     }

@@ -24,6 +24,8 @@ FUSION_ASKED = (
     ('arm hidden from both of two cameras, mm, worst pair', ('occluded_arm_mm',), 100.0, False),
     ('one camera, root-relative, ratio to the lifter', ('one_camera_vs_lifter',), 1.02, False),
     ('times as fast as the faster peer', ('speedup_vs_fastest_peer',), 5.0, True),
+    ('without a lifter, error over that of the fastest mode of a peer', ('bones_error_vs_fastest',), 0.6, False),
+    ('without a lifter, ms per set over those of that mode', ('bones_ms_vs_fastest',), 1.0, False),
 )
 CALIBRATION_COLUMNS = {
     'runs': 'runs', 'rotation_deg': 'rotation, deg RMS', 'rotation_max_deg': 'worst', 'position_mm': 'position, mm RMS',

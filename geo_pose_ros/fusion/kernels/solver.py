@@ -29,7 +29,7 @@ from .equations import (
     sum_equations,
     triangulate,
 )
-from .lifted import SHARED, read_prior
+from .lifted import SHARED, Gaussian, read_prior
 from .tables import Keypoints, Model, Prior, Solution
 from .tree import PARENT, add_low_rank, make_tree, read_bones, solve_tree
 
@@ -155,23 +155,28 @@ def _solve_jointly(given: Keypoints, prior: Prior, model: Model, n: int, seen: i
         if step == 1 or (step and last):
             read_bones(prior, model, n, seen, room.xyz, tree)
         sum_equations(given, room.views, seen, equations)
-        for j in range(size // 3):
-            for m in range(6):
-                own[j, m] = known.own[j, m] + equations[j, m]
-            for k in range(3):
-                tree.right[3 * j + k] = known.right[3 * j + k] + equations[j, 6 + k]
-        for i in range(size):
-            for m in range(r):
-                tree.columns[i, m] = known.columns[i, m]
+        _load(known, equations, own, tree.right, tree.columns)
         solve_tree(tree, own, SHARED * known.lifted)
-        for i in range(size):
-            room.xyz[i % 3, i // 3] = tree.right[i]
+        room.xyz[:] = tree.right.reshape(-1, 3).T
     if r:
         add_low_rank(tree, known.columns, SHARED * known.lifted, r + shared)
     keypoint_part(tree.columns, r + shared, equations, room.covariance, room.random)
     for j in range(size // 3):
         count_shared(tree.columns, 3 * j, r, shared, model.level, room.covariance[j], room.random[j])
     return known.lifted
+
+
+@helper
+def _load(known: Gaussian, equations: Float2D, own: Float2D, right: Float1D, columns: Float2D) -> None:
+    """Write what a step solves, a tree's own blocks, right-hand side and columns: a loop here counts no references."""
+    for j in range(len(own)):
+        for m in range(6):
+            own[j, m] = known.own[j, m] + equations[j, m]
+        for k in range(3):
+            right[3 * j + k] = known.right[3 * j + k] + equations[j, 6 + k]
+    for i in range(len(right)):
+        for m in range(known.columns.shape[1]):
+            columns[i, m] = known.columns[i, m]
 
 
 @helper

@@ -11,7 +11,7 @@ import heapq
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -126,7 +126,10 @@ class Recording(AbstractContextManager['Recording']):
     @property
     def skeleton(self) -> Skeleton:
         """Of the first bodies that can be read; body17 where there are none."""
-        return next((bodies.skeleton for bodies in self.read(BODIES, Recorded.bodies)), BODY17)
+        for one in self.stream({BODIES}):
+            with suppress(GeoPoseError):
+                return one.bodies().skeleton
+        return BODY17
 
     def stream(
         self, kinds: Collection[str], start_ns: int | None = None, stop_ns: int | None = None

@@ -49,6 +49,8 @@ _NEARER, _FARTHER = (0.25, 0.5), (0.05, 2.0)
 _PERSPECTIVE = 0.15
 # Fewer measured joints tell nothing from what stands before or behind a person.
 _LEAST_JOINTS = 3
+# At most so many keypoints miss a person, in units of those that show the person.
+_MOST_BEHIND = 0.34
 _STEPS = 5
 
 
@@ -76,14 +78,20 @@ def sample_depths(depth_m: NDArray[np.float32], xy: FloatArray, size_px: tuple[i
     return found
 
 
-def beside_body(surface_m: FloatArray, config: DepthConfig) -> BoolArray:
-    """Return (D, 17) which keypoints miss their person: the image shows there what stands behind, as it does a wall.
+def beside_body(surface_m: FloatArray, seen: BoolArray, config: DepthConfig) -> BoolArray:
+    """Return (D, J) which keypoints miss their person: the image shows there what stands behind, as it does a wall.
+
+    They are few beside those on the person. Where they are not, something stands before the person instead.
 
     Args:
-        surface_m: (D, 17) m, depths of the surface at the keypoints of D detections, NaN = not measured.
+        surface_m: (D, J) m, depths of the surface at the keypoints of D detections, NaN = not measured.
+        seen: (D, J) keypoints that are no guesses.
         config: how far a person reaches.
     """
-    return np.asarray(surface_m > nan_median(surface_m)[:, None] + config.reach_m)
+    middle = nan_median(np.where(seen, surface_m, np.nan))[:, None]
+    on_body = (np.abs(surface_m - middle) <= config.reach_m).sum(1, keepdims=True)
+    behind = np.asarray(surface_m > middle + config.reach_m)
+    return behind & (on_body >= _LEAST_JOINTS) & (behind.sum(1, keepdims=True) <= _MOST_BEHIND * on_body)
 
 
 def joint_depths(surface_m: FloatArray, config: DepthConfig) -> FloatArray:

@@ -85,7 +85,7 @@ class Observer:
         views = [keypoints.get(name) for name in names]
         stamps_ns = np.array([stamp_ns if seen is None else seen.stamp_ns for seen in views], np.int64)
         present = np.array([seen is not None for seen in views])
-        given = [self._unseen if seen is None else (seen.xy, self._confidence(seen)) for seen in views]
+        given = [self._unseen if seen is None else (seen.xy, self._confidence(seen, min_confidence)) for seen in views]
         hints = [_NO_HINTS, *[seen.hints for seen in views if seen is not None]]
         pose = self._cam_from_world
         if moved:
@@ -105,11 +105,12 @@ class Observer:
             self._delivering(stamp_ns, keypoints), further, _appearance(views),
         )
 
-    def _confidence(self, seen: Keypoints2D) -> FloatArray:
+    def _confidence(self, seen: Keypoints2D, min_confidence: float) -> FloatArray:
         """Return the confidence (P, J) of keypoints, 0 where a depth image shows that they miss the person."""
         if not self._depth.enabled or seen.depth_m is None:
             return seen.confidence
-        return np.where(beside_body(seen.depth_m, self._depth), 0.0, seen.confidence)
+        is_seen = seen.confidence >= min_confidence
+        return np.where(beside_body(seen.depth_m, is_seen, self._depth), 0.0, seen.confidence)
 
     def _depths(self, views: Sequence[Keypoints2D | None]) -> FloatArray | None:
         """Return (D, J, 2) the depths of body17's joints, see ``BodyViews``; None where nobody measures them."""

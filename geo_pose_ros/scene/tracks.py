@@ -22,6 +22,9 @@ from .kernels import tracks as kernels
 from .kernels.pairing import PairMemory
 from .settings import TrackingConfig
 
+# Below this, m^2, of ``centre_variance`` two views placed a body within the last 0.25 s: the second missed it.
+_BRIEF_M2 = kernels.CENTRE_M2 + 0.25 * kernels.CENTRE_GROWTH_M2_S
+
 
 def rows_of(ids: IntArray, wanted: IntArray) -> IntArray:
     """Return (N,) where each of the bodies ``wanted`` (N,) is among ``ids`` (T,); -1 where it is not."""
@@ -212,6 +215,10 @@ class Tracks(Columns):
         self.take(np.array([*given, *others], np.int64))
         # A body that was only remembered starts anew where it is found.
         self.filter.restart(np.flatnonzero(self.lost[:bodies]))
-        self.filter.update(xyz, solution.random_covariance, covariance, views == 1)
+        lone = views == 1
+        # The error along the ray is the prediction's: nothing that a filter may average.
+        brief = lone & (self.centre_variance[:bodies] < _BRIEF_M2)
+        noise = np.where(brief[:, None, None, None], covariance, solution.random_covariance)
+        self.filter.update(xyz, noise, covariance, lone & ~brief)
         evidence = kernels.Evidence(views, detection_rate, solution.inlier, alone)
         kernels.update_tracks(self.columns, covariance, solution.random_covariance, evidence, self.limits)

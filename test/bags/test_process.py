@@ -17,7 +17,7 @@ from geo_pose_ros.bags.read import BagReader
 from geo_pose_ros.bags.recording import Recording
 from geo_pose_ros.bags.write import BagWriter
 from geo_pose_ros.detection.settings import DetectorConfig
-from geo_pose_ros.errors import BagError, CalibrationError
+from geo_pose_ros.errors import BagError, CalibrationError, FrameError
 from geo_pose_ros.evaluation.settings import ReportConfig
 from geo_pose_ros.geometry.rigid import compose, from_rotation_vector, invert
 from geo_pose_ros.lifting.settings import LifterConfig
@@ -375,3 +375,23 @@ def test_sides_that_a_detector_exchanges_are_written_repaired_and_told(tmp_path,
     for number, message in enumerate(messages(tmp_path / 'out', '/pose_node/keypoints/cam1')):
         truth = keypoints(rig, [person(0) + (0.01 * number, 0.0, 0.0)], STAMPS[number])['cam1']
         np.testing.assert_allclose(keypoints_from_cloud(message, 'cam1').xy, truth.xy, atol=1e-3)
+
+
+def test_not_one_usable_frame(tmp_path, truth_detector):
+    def change(topic, number, message):
+        message.data = message.data[:50]
+        return message
+
+    with pytest.raises(FrameError, match=r"Not one frame of bag '.*damaged' is usable\. Camera 'cam.': truncated JPEG"):
+        process_bag(damaged(tmp_path, change), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_cut_bag_is_processed_up_to_the_cut(tmp_path, truth_detector, caplog):
+    write_scene(tmp_path / 'bag', frames=30)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * 0.9)])
+    summary = process_bag(tmp_path / 'bag', tmp_path / 'out')
+    assert 10 < summary.sets < 30 and len(bodies_of(tmp_path / 'out')) == summary.sets
+    assert 'is cut off' in caplog.text

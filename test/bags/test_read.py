@@ -188,3 +188,12 @@ def test_topic_of_two_types(tmp_path):
         writer.add_connection('/mixed', 'std_msgs/msg/Header', typestore=TYPESTORE)
     with pytest.raises(BagError, match=r"Topic '/mixed' of .* holds std_msgs/msg/String and std_msgs/msg/Header"):
         BagReader(tmp_path / 'bag')
+
+
+def test_mcap_without_usable_summary(tmp_path):
+    bag = big_bag(tmp_path / 'bag', messages=12)
+    file = bag / 'bag.mcap'
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-28] + b'\xff' * 20 + whole[-8:])
+    with BagReader(bag) as reader:
+        assert numbers(reader) == list(range(12))

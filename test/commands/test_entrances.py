@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +34,7 @@ from ..rigs.test_more_formats import ECHO, INTRI
 from ..scenes import Seer
 from ..videos import HEIGHT, WIDTH, film, small_rig
 
+CASES = Path(__file__).parents[2].parent / 'shared' / 'cases'
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 make = RosbagsFactory()
 
@@ -276,3 +280,21 @@ def test_a_rig_of_cameras_of_other_names_is_named_by_all(run):
     ):
         if words[0] != 'view' or find_spec('viser') is not None:
             assert "The rig has no camera 'cam0'" in run(*words)[1], words
+
+
+@pytest.mark.skipif(not CASES.exists(), reason='the shared cases are not beside the repository')
+@pytest.mark.parametrize(
+    ('case', 'arguments', 'bag', 'words'),
+    [
+        ('01_ros1_advice_crashes', [], 'in.bag', ['cam_a: 2 images', '64x48 px', 'process: yes']),
+        ('02_frames_at_one_place', ['same'], 'bag_same', ["the same frame 'default_cam'", 'only with --rig']),
+        ('02_frames_at_one_place', ['empty'], 'bag_empty', ['names no frame', 'only with --rig']),
+    ],
+)
+def test_the_shared_cases(run, case, arguments, bag, words):
+    shutil.copy(CASES / case / 'make.py', 'make.py')
+    subprocess.run([sys.executable, 'make.py', *arguments], check=True, env={**os.environ, 'PYTHONPATH': ''})
+    status, said = run('info', bag)
+    assert status == 0 and all(word in said for word in words), said
+    status, said = run('process', bag, '--out', 'out')
+    assert (status < 2) == ('process: yes' in words) and (status < 2 or words[0] in said)

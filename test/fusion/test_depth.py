@@ -49,8 +49,18 @@ def test_a_joint_lies_below_the_skin_and_a_wall_is_nobody():
     np.testing.assert_allclose(depth[0, :3, 1], 1.0 / np.hypot(0.06, 0.01 * np.array((2.0, 2.1, 2.2)) ** 2))
     # The wall, an arm of somebody else, what was not measured, and a person of whom too little was.
     assert not depth[0, 3:].any() and not depth[1].any()
-    # A keypoint that shows the wall misses the person; what stands before it may hide it.
-    assert np.argwhere(beside_body(surface, DepthConfig())).tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize(('surface_m', 'guessed', 'missing'), [
+    ([2.0, 2.1, 2.2, 3.5, 1.2], [], [3]),
+    ([2.0, 3.5], [], []),
+    ([1.5] * 9 + [3.0] * 8, [], []),
+    ([1.2, 1.2, 1.2, 1.2, 1.2, 3.0, 3.1, 3.1, 4.5], [0, 1, 2, 3, 4], [8]),
+], ids=['a wall is not the person', 'too little', 'a desk before the person', 'guesses before the person'])
+def test_a_keypoint_that_shows_what_stands_behind_misses_its_person(surface_m, guessed, missing):
+    surface, seen = np.full((1, 17), np.nan), np.ones((1, 17), bool)
+    surface[0, : len(surface_m)], seen[0, guessed] = surface_m, False
+    assert np.flatnonzero(beside_body(surface, seen, DepthConfig())).tolist() == missing
 
 
 def solved(cams, xyz, depth, prior=BodyPrior()):  # noqa: B008 - frozen

@@ -173,3 +173,9 @@ def test_a_rotation_vector_in_degrees_is_refused_by_name(tmp_path):
     )
     with pytest.raises(CalibrationError, match=r"calib.toml.*camera 'cam_a'.*length 41.9, .*; expected radians"):
         read_calibration(path)
+
+
+def test_poses_the_wrong_way_round():
+    rig = FIT['ring2'].with_poses(invert)
+    [said] = [finding for finding in wrong(rig) if finding.kind == 'axes']
+    assert 'look like the poses of cameras in the world' in said.what

@@ -162,6 +162,17 @@ def test_what_lasts_of_the_covariance_is_kept_apart():
     assert Tracks(TrackingConfig(), JOINTS).sigma_m().shape == (0,)
 
 
+@pytest.mark.parametrize(('sets', 'bent_m'), [(1, 0.01), (31, 0.1)], ids=['a missed detection', 'a second'])
+def test_the_pose_of_a_lone_view_is_smoothed_while_two_views_have_just_placed_it(sets, bent_m):
+    tracks, bent = Tracks(TrackingConfig(), JOINTS), at(0.0)
+    bent[0, 0, 2] = 0.1
+    for k in range(20):
+        measure(tracks, k * DT_NS, [0 if k else -1])
+    for k in range(20, 20 + sets):
+        measure(tracks, k * DT_NS, [0], bent, views=1, num_views=1, lasting=0.1**2)
+    assert np.ptp(tracks.filter.position[0, :, 2]) == pytest.approx(bent_m, rel=0.1)
+
+
 @pytest.mark.parametrize('rows', [[0, 0], [7, -1]])
 def test_impossible_tracks_are_refused(rows):
     tracks = Tracks(TrackingConfig(), JOINTS)

@@ -59,32 +59,35 @@ class FaultLog:
     def __init__(self, logger: RcutilsLogger) -> None:
         """Begin without a fault."""
         self._logger = logger
-        # In words, since when, and since when it is away: None while it is there.
-        self._begun: dict[tuple[str, str], tuple[str, int, int | None]] = {}
+        # The fault, since when, and since when it is away: None while it is there.
+        self._begun: dict[tuple[str, str], tuple[Finding, int, int | None]] = {}
 
     def update(self, faults: Iterable[Finding], now_ns: int, rest_ns: float = 0.0) -> None:
-        """Log those of ``faults`` that are new, and those that have been away for ``rest_ns``: what flickers is one.
+        """Log those of ``faults`` that are new or worse, and those that have been away for ``rest_ns``.
+
+        What flickers is one fault.
 
         ``now_ns`` is a monotonic clock.
         """
-        current = {(fault.where, fault.kind): fault for fault in faults}
+        current = {(fault.where, fault.kind): fault for fault in sorted(faults, key=lambda fault: fault.severity)}
         for key, fault in current.items():
-            if key in self._begun:
-                self._begun[key] = (*self._begun[key][:2], None)
+            before, since_ns, _ = self._begun.get(key, (None, now_ns, None))
+            if before is not None and fault.severity <= before.severity:
+                self._begun[key] = (before, since_ns, None)
             else:
-                self._begun[key] = (fault.in_words, now_ns, None)
+                self._begun[key] = (fault, since_ns, None)
                 # Not one call: rclpy refuses two severities from one line of source.
                 if fault.severity == Severity.ERROR:
                     self._logger.error(fault.in_words)
                 else:
                     self._logger.warning(fault.in_words)
-        for key, (text, since_ns, away_ns) in list(self._begun.items()):
+        for key, (fault, since_ns, away_ns) in list(self._begun.items()):
             if key not in current:
                 ended_ns = now_ns if away_ns is None else away_ns
-                self._begun[key] = (text, since_ns, ended_ns)
+                self._begun[key] = (fault, since_ns, ended_ns)
                 if now_ns - ended_ns >= (_BUSY_RESTS_NS if key[1] == 'busy' else rest_ns):
                     del self._begun[key]
-                    self._logger.info(f'over after {(ended_ns - since_ns) / NS_PER_S:.1f} s: {text}')
+                    self._logger.info(f'over after {(ended_ns - since_ns) / NS_PER_S:.1f} s: {fault.in_words}')
 
 
 class HealthLog:

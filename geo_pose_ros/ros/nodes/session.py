@@ -157,7 +157,7 @@ class CameraSession(Generic[Config, Work]):
                 # Before cameras are silent: what is simulated sends nothing while simulated time stands.
                 fault = self._clock.fault(parts[0].name, now_ns, 0.75 * stale_ns)
                 if self._clock.stood_ns is not None and now_ns - self._clock.stood_ns < stale_ns:
-                    parts = [part.without('silent') for part in parts]
+                    parts = [part.without('silent', 'busy') for part in parts]
                 if fault is not None:
                     parts[0] = replace(parts[0], faults=(fault, *parts[0].faults))
                 verdict = self._verdict([fault for part in parts for fault in part.faults])

@@ -42,7 +42,9 @@ _JOINT_WEIGHT = 20.0
 _JOINT_BOUNDS = (0.5, 2.0)
 # What lasts for so long is persistent, s: longer than a filter averages, shorter than a pose is held. At most this part
 # of the scatter counts as such.
-_LASTS_S = 0.2
+_LASTS_S, _MOST_PAST = 0.2, 100
+# Intervals of sets deviate by less from their mean, s.
+_JITTER_S = 0.01
 _MOST_PERSISTENT = 0.95
 # Clock offsets that change by more than this change what is usual of a camera, s.
 _CLOCK_NEWS_S = 0.003
@@ -96,7 +98,7 @@ class CameraStates:
         self._shared = _PRIOR_WEIGHT * np.array((_FIRST_SHARED**2, 1.0, 1.0))
         # Of what lasts: sums of products, and of squares. The last sets: when, s, ids, and deviations.
         self._persistent = np.array((0.0, _PRIOR_WEIGHT))
-        self._past: deque[tuple[float, IntArray, FloatArray]] = deque()
+        self._past: deque[tuple[float, IntArray, FloatArray]] = deque(maxlen=_MOST_PAST)
         self._time_s = 0.0
         self._drift = DriftDetector(self._focal_px, self._config)
         self._clocks_then = self.clocks.offset_s
@@ -211,7 +213,7 @@ class CameraStates:
         while self._past and self._time_s - self._past[0][0] > 2.0 * _LASTS_S:
             self._past.popleft()
         now = deviation.swapaxes(0, 1)
-        if self._past and self._time_s - self._past[0][0] >= _LASTS_S:
+        if self._past and self._time_s - self._past[0][0] > _LASTS_S - _JITTER_S:
             _, then, before = self._past.popleft()
             before = gather(before, rows_of(then, ids), np.nan)
             product, square = now * before, now**2 + before**2

@@ -22,8 +22,8 @@ _LASTED_SETS = 5
 # Variance of a body's centre after two views have seen so many of its joints, m^2, and how it grows while they do not,
 # m^2/s: one view, or the lifter's idea of a body's size, does not say how far away somebody is.
 _LEAST_JOINTS = 4
-_CENTRE_M2 = 0.05**2
-_CENTRE_GROWTH_M2_S = 0.08
+CENTRE_M2 = 0.05**2
+CENTRE_GROWTH_M2_S = 0.08
 # How much less a tentative track counts in the assignment than a confirmed one, and one that was not seen for so long;
 # and the least detection rate that counts.
 _TENTATIVE_WEIGHT = 0.5
@@ -76,7 +76,7 @@ def age_tracks(tracks: TrackColumns, joints: JointStates, limits: TrackLimits, d
     for t in range(len(kept)):
         tracks.unseen_s[t] += dt_s
         tracks.age_s[t] += dt_s
-        tracks.centre_variance[t] += _CENTRE_GROWTH_M2_S * dt_s
+        tracks.centre_variance[t] += CENTRE_GROWTH_M2_S * dt_s
         known = False
         for j in range(joints.age_s.shape[1]):
             # A joint that is not measured though its body is.
@@ -168,7 +168,7 @@ def update_tracks(
                     if math.isfinite(covariance[b, j, r, k]):
                         tracks.systematic[b, j, r, k] = covariance[b, j, r, k] - random_covariance[b, j, r, k]
         if located >= _LEAST_JOINTS:
-            tracks.centre_variance[b] = _CENTRE_M2
+            tracks.centre_variance[b] = CENTRE_M2
         kept = math.exp(-tracks.unseen_s[b] / _RATE_S) if tracks.sets[b] > 0 else 0.0
         rate, views = kept * tracks.detection_rate[b] + (1.0 - kept) * evidence.rate[b], evidence.views[b]
         tracks.detection_rate[b] = rate
@@ -191,7 +191,7 @@ def choose_published(tracks: TrackColumns, joints: JointStates, measured: int, l
             continue
         if t < measured:
             # Two views have placed the body, but do not now.
-            unplaced = _CENTRE_M2 < tracks.centre_variance[t] < np.inf
+            unplaced = CENTRE_M2 < tracks.centre_variance[t] < np.inf
             shown = not unplaced or _sigma(joints, tracks.systematic, t, variance) <= limits.max_sigma_m
         else:
             shown = limits.enabled and _sigma(joints, joints.blocks[:0, :, 0], t, variance) <= limits.max_sigma_m

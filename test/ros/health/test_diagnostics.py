@@ -261,8 +261,12 @@ def test_a_fault_is_one_line_when_it_begins_and_one_when_it_is_over() -> None:
     for second, faults in ((6, []), (7, silent), (8, []), (9, []), (10, [])):
         log.update(faults, second * S, 2 * S)
     assert lines[5:] == [('info', 'over after 3.0 s: camera left: silent for 2 s')]
-    # A machine is busy now and then, and for moments too slow for any set: one fault.
-    busy = [Finding(Severity.WARNING, text, '', 'pipeline', 'busy') for text in ('is busy', 'no set published')]
+    # A machine is busy now and then, and for moments too slow for any set: one fault, told anew where it is worse.
+    words = {'is busy': Severity.WARNING, 'no set published': Severity.ERROR}
+    busy = [Finding(severity, text, '', 'pipeline', 'busy') for text, severity in words.items()]
     for second, faults in ((20, busy[:1]), (25, busy), (26, []), (40, busy[1:]), (41, []), (61, [])):
         log.update(faults, second * S, 2 * S)
-    assert lines[6:] == [('warning', 'pipeline: is busy'), ('info', 'over after 21.0 s: pipeline: is busy')]
+    assert lines[6:] == [
+        ('warning', 'pipeline: is busy'), ('error', 'pipeline: no set published'),
+        ('info', 'over after 21.0 s: pipeline: no set published'),
+    ]

@@ -337,9 +337,9 @@ class MovingBag:
                 the bag.
 
         Raises:
-            BagError: if a camera has no camera_info.
-            CalibrationError: if a camera is uncalibrated, a transform is impossible, or none joins a camera and the
-                frame.
+            BagError: if no camera has camera_info.
+            CalibrationError: if no camera is calibrated, a transform is impossible, or none joins camera and frame.
+                One camera of several without camera_info or frame is left out, and named in the log.
         """
         buffer = _buffer(reader, (_TF, _TF_STATIC))
         infos = {} if rig is not None else _with_own_frames(camera_infos(reader, cameras), cameras)

@@ -90,8 +90,8 @@ def beside_body(surface_m: FloatArray, seen: BoolArray, config: DepthConfig) -> 
     """
     middle = nan_median(np.where(seen, surface_m, np.nan))[:, None]
     on_body = (np.abs(surface_m - middle) <= config.reach_m).sum(1, keepdims=True)
-    behind = np.asarray(surface_m > middle + config.reach_m)
-    return behind & (on_body >= _LEAST_JOINTS) & (behind.sum(1, keepdims=True) <= _MOST_BEHIND * on_body)
+    behind = surface_m > middle + config.reach_m
+    return np.asarray(behind & (on_body >= _LEAST_JOINTS) & (behind.sum(1, keepdims=True) <= _MOST_BEHIND * on_body))
 
 
 def joint_depths(surface_m: FloatArray, config: DepthConfig) -> FloatArray:

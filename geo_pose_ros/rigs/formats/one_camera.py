@@ -70,7 +70,7 @@ def lens_of(tree: Mapping[str, Tree], size_keys: str = 'image_width and image_he
     given = str(tree.get('distortionmodel', tree.get('cameramodel', '')))
     # Trailing zeros of a model of fewer coefficients.
     D = D[:4] if fisheye else D
-    return Intrinsics(K, D, given if given in DISTORTION_COEFFICIENTS else model, int(width), int(height))
+    return Intrinsics(K, D, given if given in DISTORTION_COEFFICIENTS else model, round(width), round(height))
 
 
 def is_one_camera(tree: Tree) -> bool:

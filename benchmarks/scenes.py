@@ -119,6 +119,7 @@ COLUMNS: Sequence[tuple[str, str, float, int]] = (
     ('bodies', 'bodies / people', 1.0, 3),
     ('ghosts', 'ghosts / set', 1.0, 3), ('ids', 'ids / person', 1.0, 2), ('views', 'views', 1.0, 2),
     ('mpjpe_m', 'MPJPE mm', 1e3, 1), ('oracle_ratio', '/ oracle', 1.0, 2), ('wrist_p95_m', 'wrist p95 mm', 1e3, 0),
+    ('jitter_m_s2', 'jitter m/s2', 1.0, 1),
     ('inside_2', '95 %: 2+', 1.0, 2), ('inside_1', '1', 1.0, 2), ('inside_0', '0', 1.0, 2),
     ('cpu_warm_ms', 'warm ms', 1.0, 1), ('cpu_cold_ms', 'cold ms', 1.0, 0),
 )

@@ -47,6 +47,7 @@ class Metrics:
         crossed_id: share of people who kept their id while crossing.
         mpjpe_m, wrist_p95_m: mean joint error, and 95th percentile of both wrists', of matched bodies at the
             published stamp.
+        jitter_m_s2: mean acceleration of their joints' errors, m/s^2, over sets at even distance.
         views: inlier views per joint of matched bodies.
         inside_2, inside_1, inside_0: share of joints inside the published 95 % ellipsoid; with two inlier views or
             more, with one, with none; not given for fewer than LEAST_JUDGED joints.
@@ -73,6 +74,7 @@ class Metrics:
     crossed_id: float = NAN
     mpjpe_m: float = NAN
     wrist_p95_m: float = NAN
+    jitter_m_s2: float = NAN
     views: float = NAN
     inside_2: float = NAN
     inside_1: float = NAN
@@ -170,7 +172,8 @@ def measure(simulated: SimulatedRun) -> Metrics:
         np.where(m.body >= 0, np.append(s.bodies.body_ids, -1)[m.body], -1) for m, s in zip(matched, sets, strict=True)
     ]).reshape(len(sets), people)
     distinct = [len(set(column[column >= 0].tolist())) for column in ids.T]
-    error = np.array([np.linalg.norm(m.xyz - m.truth, axis=-1) for m in matched]).reshape(len(sets), people, 17)
+    off = np.array([m.xyz - m.truth for m in matched]).reshape(len(sets), people, 17, 3)
+    error = np.linalg.norm(off, axis=-1)
     wrists, mean_m = error[..., WRISTS], nan_mean(error, 2)
     values: dict[str, float] = {
         'sets': len(sets),
@@ -181,6 +184,7 @@ def measure(simulated: SimulatedRun) -> Metrics:
         'ids': _mean(distinct),
         'mpjpe_m': _mean(error),
         'wrist_p95_m': nan_percentile(wrists, 95.0),
+        'jitter_m_s2': mean_acceleration([s.stamp_ns for s in sets], off),
         'views': _mean([
             s.bodies.num_views[b].mean() for s, m in zip(sets, matched, strict=True) for b in m.body[m.body >= 0]
         ]),
@@ -188,6 +192,13 @@ def measure(simulated: SimulatedRun) -> Metrics:
     values |= delivered(simulated) | coverage(simulated, matched) | costs(simulated)
     values |= identities(simulated, ids) | reports(simulated)
     return Metrics(**values)
+
+
+def mean_acceleration(stamps_ns: Sequence[int], xyz: FloatArray) -> float:
+    """Return the mean acceleration, m/s^2, of points (S, ..., 3) m, NaN = unknown, over sets at even distance."""
+    step_s = np.diff(np.array(stamps_ns, float)) / NS_PER_S
+    even = np.isclose(step_s[1:], step_s[:-1], rtol=0.1) & (step_s[1:] > 0.0)
+    return _mean(np.linalg.norm(np.diff(xyz, 2, axis=0)[even], axis=-1).T / step_s[1:][even] ** 2)
 
 
 def _mean(values: Sequence[float] | FloatArray) -> float:

@@ -17,7 +17,15 @@ from geo_pose_ros.settings import build as config_of
 from geo_pose_ros.simulation.cameras import ring_rig
 from geo_pose_ros.simulation.carried import base_from_odom, carry_rig
 from geo_pose_ros.simulation.detector import CLEAN, NoiseSettings
-from geo_pose_ros.simulation.metrics import Metrics, association_ratio, gauge_s, match, measure, oracle_ratio
+from geo_pose_ros.simulation.metrics import (
+    Metrics,
+    association_ratio,
+    gauge_s,
+    match,
+    mean_acceleration,
+    measure,
+    oracle_ratio,
+)
 from geo_pose_ros.simulation.scenario import EPOCH_NS, Hidden, Knock, Scenario, World, build
 from geo_pose_ros.simulation.sight import find_occluders
 from geo_pose_ros.simulation.simulate import SetRecord, SimulatedRun, arrivals, run
@@ -436,3 +444,11 @@ def test_clocks_of_a_rig_that_drives_and_turns(off_ms: float, most_wrong_ms: flo
     true_ms = 1e3 * world.clock_offset_s
     assert (np.abs(true_ms).max() > 30.0) == (off_ms > 0.0)
     np.testing.assert_allclose(found_ms - found_ms.mean(), true_ms - true_ms.mean(), atol=most_wrong_ms)
+
+
+def test_jitter_is_the_acceleration_over_even_sets() -> None:
+    stamps_ns = [0, 100_000_000, 200_000_000, 300_000_000, 900_000_000]
+    xyz = np.zeros((5, 2, 3))
+    xyz[:, 0, 0] = 0.5 * 3.0 * (np.array(stamps_ns) / 1e9) ** 2
+    xyz[:, 1] = np.nan
+    assert mean_acceleration(stamps_ns, xyz) == pytest.approx(3.0)

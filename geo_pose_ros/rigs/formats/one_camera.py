@@ -62,7 +62,8 @@ def lens_of(tree: Mapping[str, Tree], size_keys: str = 'image_width and image_he
     D = next((matrix(tree[name]).ravel() for name in _DISTORTION if name in tree), np.zeros(0))
     size = next((tree[name] for name in _SIZE if name in tree), None)
     try:
-        width, height = matrix(size).ravel() if size is not None else (_first_of(tree, names, '') for names in _SIDES)
+        sides = matrix(size).ravel() if size is not None else [_first_of(tree, names, '') for names in _SIDES]
+        width, height = (round(float(side)) for side in sides)
     except KeyError as error:
         raise CalibrationError(f'the file does not say the size of its images; add {size_keys}, in px.') from error
     fisheye = float(_first_of({'fisheyemodel': 0, **tree}, ('fisheyemodel',), '')) or tree.get('distortiontype') == 1
@@ -70,7 +71,7 @@ def lens_of(tree: Mapping[str, Tree], size_keys: str = 'image_width and image_he
     given = str(tree.get('distortionmodel', tree.get('cameramodel', '')))
     # Trailing zeros of a model of fewer coefficients.
     D = D[:4] if fisheye else D
-    return Intrinsics(K, D, given if given in DISTORTION_COEFFICIENTS else model, round(width), round(height))
+    return Intrinsics(K, D, given if given in DISTORTION_COEFFICIENTS else model, width, height)
 
 
 def is_one_camera(tree: Tree) -> bool:

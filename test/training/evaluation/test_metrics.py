@@ -171,7 +171,8 @@ def test_a_floor_and_known_bones_find_roots_that_a_wrong_size_moves() -> None:
     alone = root_errors_mm(lifter, [seen]).mean()
     assert alone > 300.0
     assert root_errors_mm(lifter, [seen], floor='z').mean() < 0.3 * alone
-    assert root_errors_mm(lifter, [seen], bones=True).mean() < 0.1 * alone
+    # Bones err by 5 %, people's sizes by 8 % about the lifter's: 0.28 of the error is left.
+    assert root_errors_mm(lifter, [seen], bones=True).mean() < 0.3 * alone
     assert len(root_errors_mm(lifter, [replace(seen, truth=None)])) == 0
     assert len(root_errors_mm(lifter, [seen.views(('cam0', 'cam1'))], bones=True)) == 0
 

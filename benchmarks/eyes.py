@@ -397,7 +397,7 @@ def seated(networks: Mapping[str, DetectorConfig], every: int) -> dict[str, Any]
                 'all bodies per set': round(float(np.mean([len(gaps) for gaps in apart])), 3),
                 'detections per image': round(people / len(observed) / len(rig), 3),
             }
-        tables[name] = table
+        tables[f'cut below the {name}'] = table
         show(f'one person before four cameras, cut below the {name}', table)
     return {'seated': tables}
 

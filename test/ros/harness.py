@@ -243,17 +243,19 @@ class World:
 
     def new_bodies(self, count: int = 3, views: int | None = None) -> list[Bodies3D]:
         """Wait for ``count`` further sets with a body, seen by ``views`` cameras."""
-        start = len(self.bodies)
+        before = list(self.bodies)
+        known = {id(bodies) for bodies in before}
 
         def fresh() -> list[Bodies3D]:
-            found = [b for b in self.bodies[start:] if len(b)]
+            # Whoever listens for hours forgets old ones meanwhile.
+            found = [b for b in list(self.bodies) if id(b) not in known and len(b)]
             return [b for b in found if views is None or (b.num_views == views).all()]
 
         try:
             until(lambda: len(fresh()) >= count, f'{count} bodies with {views or "any"} views')
         except AssertionError as error:
             said = {name: status.message for name, status in self.statuses.items()}
-            raise AssertionError(f'{error}; {len(self.bodies) - start} sets came; {said}') from None
+            raise AssertionError(f'{error}; {sum(id(b) not in known for b in self.bodies)} sets came; {said}') from None
         return fresh()
 
     def reported(self, status: str, *words: str) -> Any:

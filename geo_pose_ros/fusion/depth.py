@@ -89,9 +89,15 @@ def beside_body(surface_m: FloatArray, seen: BoolArray, config: DepthConfig) -> 
         config: how far a person reaches.
     """
     middle = nan_median(np.where(seen, surface_m, np.nan))[:, None]
-    on_body = (np.abs(surface_m - middle) <= config.reach_m).sum(1, keepdims=True)
+    on_body = _on_body(surface_m, middle, config).sum(1, keepdims=True)
     behind = surface_m > middle + config.reach_m
-    return np.asarray(behind & (on_body >= _LEAST_JOINTS) & (behind.sum(1, keepdims=True) <= _MOST_BEHIND * on_body))
+    return np.asarray(behind & (behind.sum(1, keepdims=True) <= _MOST_BEHIND * on_body))
+
+
+def _on_body(surface_m: FloatArray, middle_m: FloatArray, config: DepthConfig) -> BoolArray:
+    """Return (D, J) which surfaces are within a person's reach of ``middle_m`` (D, 1); none where these are too few."""
+    near = np.abs(surface_m - middle_m) <= config.reach_m
+    return np.asarray(near & (near.sum(1, keepdims=True) >= _LEAST_JOINTS))
 
 
 def joint_depths(surface_m: FloatArray, config: DepthConfig) -> FloatArray:
@@ -103,9 +109,7 @@ def joint_depths(surface_m: FloatArray, config: DepthConfig) -> FloatArray:
         surface_m: (D, 17) m, depths of the surface at the keypoints of D detections, NaN = not measured.
         config: noise, and how far a person reaches.
     """
-    middle = nan_median(surface_m)[:, None]
-    measured = np.asarray(np.abs(surface_m - middle) <= config.reach_m)
-    measured &= measured.sum(1, keepdims=True) >= _LEAST_JOINTS
+    measured = _on_body(surface_m, nan_median(surface_m)[:, None], config)
     depth = np.where(measured, surface_m, 0.0)
     sigma = np.hypot(_UNPOSED_M, config.noise_per_m * depth * depth)
     return np.stack([np.where(measured, depth + BONE_DEPTH_M, 0.0), np.where(measured, 1.0 / sigma, 0.0)], -1)
